@@ -1,0 +1,61 @@
+namespace GradientAtoms.Atoms;
+
+/// <summary>A direction that many documents share, with its poles. What is not computed is null, never zero.</summary>
+public sealed record Atom
+{
+    /// <summary>Stable: from the atom's content, not from its rank.</summary>
+    public required string Id { get; init; }
+
+    /// <summary>Row of the dictionary.</summary>
+    public required int Row { get; init; }
+
+    /// <summary>Share of the whitened energy of all documents that the atom explains (least-squares refit on the supports).</summary>
+    public double? Share { get; init; }
+
+    /// <summary>Mean pairwise cosine of the raw gradients of the 20 documents of largest |code|, signs mixed, as the reference has it.</summary>
+    public double? CoherenceReference { get; init; }
+
+    /// <summary>Share of the lifted direction's squared norm by adapted module, largest first; the shares add up to 1.</summary>
+    public IReadOnlyList<ModuleShare>? Modules { get; init; }
+
+    /// <summary>The poles that have documents.</summary>
+    public required IReadOnlyList<Pole> Poles { get; init; }
+}
+
+/// <summary>A part of the network and its share of an atom.</summary>
+/// <param name="Name">The module, as the checkpoint spells it.</param>
+/// <param name="Share">Of the lifted direction's squared norm.</param>
+public sealed record ModuleShare(string Name, double Share);
+
+/// <summary>The documents with codes of one sign on an atom: the unit that is a behaviour or is none.</summary>
+public sealed record Pole
+{
+    /// <summary>The atom's id with <c>+</c> or <c>-</c>.</summary>
+    public required string Id { get; init; }
+
+    /// <summary>1 or −1: the sign of its documents' codes.</summary>
+    public required int Sign { get; init; }
+
+    /// <summary>How many documents encode on it.</summary>
+    public required int Documents { get; init; }
+
+    /// <summary>Mean pairwise cosine of the whitened gradients of its top documents (20 at most).</summary>
+    public double? Coherence { get; init; }
+
+    /// <summary>The same for raw gradients.</summary>
+    public double? CoherenceRaw { get; init; }
+
+    /// <summary>The documents with the largest codes, largest first.</summary>
+    public required IReadOnlyList<PoleDocument> Top { get; init; }
+
+    /// <summary>Words that set the pole's documents apart from all others.</summary>
+    public IReadOnlyList<string>? Keywords { get; init; }
+
+    /// <summary>A name given by a person or a model.</summary>
+    public string? Label { get; init; }
+}
+
+/// <summary>A document on a pole.</summary>
+/// <param name="Id">The document's id.</param>
+/// <param name="Code">Its code on the atom, with its sign.</param>
+public sealed record PoleDocument(string Id, double Code);

@@ -1,0 +1,14 @@
+using System.Runtime.CompilerServices;
+using TorchSharp;
+
+namespace GradientAtoms.Tests;
+
+internal static class TestSetup
+{
+    [ModuleInitializer]
+    internal static void LoadTorch()
+    {
+        RuntimeHelpers.RunModuleConstructor(typeof(GradientAtoms.Models.Native.TorchLibrary).Module.ModuleHandle);
+        torch.set_num_threads(2);
+    }
+}
