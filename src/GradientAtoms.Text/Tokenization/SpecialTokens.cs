@@ -1,0 +1,23 @@
+namespace GradientAtoms.Text.Tokenization;
+
+/// <summary>The names of a tokenizer's special tokens, null where a model has none.</summary>
+public sealed record SpecialTokens
+{
+    /// <summary>The token that begins a text.</summary>
+    public string? Bos { get; init; }
+
+    /// <summary>The token that ends a text.</summary>
+    public string? Eos { get; init; }
+
+    /// <summary>The token for what the vocabulary lacks.</summary>
+    public string? Unk { get; init; }
+
+    /// <summary>The token that fills a batch up.</summary>
+    public string? Pad { get; init; }
+
+    /// <summary>Reads <c>tokenizer_config.json</c>, and <c>special_tokens_map.json</c> for what that leaves open.</summary>
+    /// <param name="folder">The model folder. Files that are missing are passed over.</param>
+    /// <returns>The names found.</returns>
+    /// <exception cref="TokenizerException">A file is no JSON, or a name in it is neither a string nor an object with <c>content</c>.</exception>
+    public static SpecialTokens Load(string folder) => throw new InvalidOperationException("not built yet");
+}
