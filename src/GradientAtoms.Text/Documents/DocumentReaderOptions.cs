@@ -1,0 +1,57 @@
+namespace GradientAtoms.Text.Documents;
+
+/// <summary>The layout of a data file's rows.</summary>
+public enum DocumentShape
+{
+    /// <summary><c>messages</c>: a list of turns with <c>role</c> and <c>content</c>.</summary>
+    Messages,
+
+    /// <summary>ShareGPT: <c>conversations</c>, a list of turns with <c>from</c> and <c>value</c>.</summary>
+    Conversations,
+
+    /// <summary>Preference pairs: <c>chosen</c> and <c>rejected</c>, with or without <c>prompt</c>.</summary>
+    Preference,
+
+    /// <summary><c>prompt</c> and <c>completion</c>: strings or lists of turns.</summary>
+    PromptCompletion,
+
+    /// <summary><c>instruction</c>, <c>input</c> (may be absent or empty) and <c>output</c>.</summary>
+    Instruction,
+
+    /// <summary><c>text</c>: plain text, all of it trained on.</summary>
+    Text,
+}
+
+/// <summary>The side of a preference pair that is read.</summary>
+public enum PreferenceSide
+{
+    /// <summary>The answer that was preferred.</summary>
+    Chosen,
+
+    /// <summary>The other one.</summary>
+    Rejected,
+}
+
+/// <summary>How a data file is read.</summary>
+public sealed record DocumentReaderOptions
+{
+    /// <summary>
+    /// Our field's name → the row's field (<c>prompt</c> → <c>question</c>); the row's field may be a dotted path
+    /// (<c>data.dialog</c>). Our names: messages, conversations, prompt, completion, instruction, input, output, chosen, rejected, text, id, system.
+    /// </summary>
+    public IReadOnlyDictionary<string, string> Map { get; init; } = new Dictionary<string, string>(StringComparer.Ordinal);
+
+    /// <summary>Which answer of a preference pair is the document.</summary>
+    public PreferenceSide Side { get; init; } = PreferenceSide.Chosen;
+
+    /// <summary>At most this many documents: the first ones that can be used. Null for all.</summary>
+    public int? Limit { get; init; }
+
+    /// <summary>The longest line or JSON file that is read, in bytes; a longer line is rejected. At least 1.</summary>
+    public int MaxRowBytes { get; init; } = 64 * 1024 * 1024;
+
+    /// <summary>Reads a map as the command line writes it: <c>prompt=question,completion=answer</c>.</summary>
+    /// <param name="text">Pairs with commas between.</param>
+    /// <exception cref="DocumentException">GA2005: not of this form, or a name of ours that does not exist.</exception>
+    public static IReadOnlyDictionary<string, string> ParseMap(string text) => throw new NotSupportedException();
+}
