@@ -39,6 +39,9 @@ public sealed record Pole
     /// <summary>How many documents encode on it.</summary>
     public required int Documents { get; init; }
 
+    /// <summary>Whether it has enough documents to be reported as a behaviour.</summary>
+    public bool Supported { get; init; } = true;
+
     /// <summary>Mean pairwise cosine of the whitened gradients of its top documents (20 at most).</summary>
     public double? Coherence { get; init; }
 
