@@ -1,0 +1,100 @@
+using System.CommandLine;
+using System.Globalization;
+
+namespace GradientAtoms.Cli;
+
+/// <summary>The options of <c>audit</c>, which <c>plan</c> shares, declared once.</summary>
+internal sealed class AuditArguments
+{
+    public Option<string?> Model { get; } = Opt.Text("--model", "MODEL", "A Hugging Face folder, a GGUF file, or org/name in the local cache.", required: true);
+
+    public Option<string?> Data { get; } = Opt.Text("--data", "FILE", "The chats: JSON Lines or JSON.", required: true);
+
+    public Option<string?> Adapter { get; } = Opt.Text("--adapter", "FOLDER", "The LoRA adapter (PEFT) to audit. Without it, one is tuned on the data first.");
+
+    public Option<string?> Out { get; } = Opt.Text("--out", "RUN", "The run folder. The same command again continues it.", required: true);
+
+    public Option<string?> Atoms { get; } = new("--atoms")
+    {
+        Description = "How many atoms the dictionary has; auto is the smaller of 200 and an eighth of the documents. Default auto.",
+        HelpName = "auto|COUNT",
+        CustomParser = result =>
+        {
+            var text = result.Tokens[^1].Value;
+            if (text == "auto" || (int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var count) && count >= 1))
+            {
+                return text;
+            }
+
+            result.AddError($"--atoms wants auto or a whole number of at least 1, not '{text}'");
+            return null;
+        },
+    };
+
+    public Option<int?> Limit { get; } = Opt.Whole("--limit", "COUNT", "Only the first COUNT documents.");
+
+    public Option<int?> MaxTokens { get; } = Opt.Whole("--max-tokens", "COUNT", "Longer documents are cut, and the cut is counted. Default 512.", least: 2);
+
+    public Option<long?> Seed { get; } = Opt.Long("--seed", "SEED", "The same seed and inputs give the same bytes. Default 0.");
+
+    public Option<string?> Map { get; } = Opt.Text("--map", "PAIRS", "Where a row's fields have other names: prompt=question,completion=answer.");
+
+    public Option<string?> ChatTemplate { get; } = Opt.Text("--chat-template", "FILE", "A chat template instead of the model's own.");
+
+    public Option<double?> HeldOut { get; } = Opt.Share("--held-out", "Documents kept out of the learning, to judge it by. Default 10%.");
+
+    public Option<string?> Coordinates { get; } = Opt.Choice("--coordinates", "How gradients are kept: all of them (exact), sketched, or as the reference has it. Default auto: exact where it fits.", "exact", "sketch", "reference", "auto");
+
+    public Option<double?> Damping { get; } = Opt.Number("--damping", "DELTA", "Damping of the curvature, relative to its mean eigenvalue. Default .001.", above: 0);
+
+    public Option<double?> Sparsity { get; } = Opt.Number("--sparsity", "ALPHA", "The penalty on codes, 0 to 1. Instead of --nonzeros.", above: 0);
+
+    public Option<double?> Nonzeros { get; } = Opt.Number("--nonzeros", "COUNT", "Atoms a document encodes on, on average; the penalty is searched for. Default 4.3.", above: 0);
+
+    public Option<string?> Codes { get; } = Opt.Choice("--codes", "Signed codes give an atom two poles, nonnegative ones one. Default signed.", "signed", "nonnegative");
+
+    public Option<string?> Center { get; } = Opt.Choice("--center", "Whether the mean document is taken off before learning. Default on.", "on", "off");
+
+    public Option<int?> Rank { get; } = Opt.Whole("--rank", "RANK", "Tuning: the adapter's rank. Default 8.");
+
+    public Option<double?> Alpha { get; } = Opt.Number("--alpha", "ALPHA", "Tuning: LoRA's alpha; the scale is alpha / rank. Default 16.", above: 0);
+
+    public Option<string?> TargetModules { get; } = Opt.Text("--target-modules", "NAMES", "Tuning: modules to adapt, with commas between, or all-linear.");
+
+    public Option<double?> Epochs { get; } = Opt.Number("--epochs", "COUNT", "Tuning: passes over the documents. Default 1.", above: 0);
+
+    public Option<double?> LearningRate { get; } = Opt.Number("--learning-rate", "RATE", "Tuning: the largest rate. Default 2e-4.", above: 0);
+
+    public Option<int?> BatchTokens { get; } = Opt.Whole("--batch-tokens", "COUNT", "Tokens of a batch, padding included. The results do not depend on it.");
+
+    public Option<long?> Memory { get; } = Opt.Size("--memory", "Memory that the run may take.");
+
+    public Option<long?> Disk { get; } = Opt.Size("--disk", "Disk that the run folder may take.");
+
+    public Option<int?> Threads { get; } = Opt.Whole("--threads", "COUNT", "Processor threads. Default: all cores.");
+
+    public Option<string?> Device { get; } = Opt.Text("--device", "DEVICE", "cpu, or cuda where this build has it. Default cpu.");
+
+    public Option<double?> MaxRejected { get; } = Opt.Share("--max-rejected", "Rows that may be unusable before the run stops with exit code 5. Default 10%.");
+
+    /// <summary>Options that choose what is read.</summary>
+    public IEnumerable<Option> Reading => [Model, Data, Adapter, Out, Limit, MaxTokens, Seed, Map, ChatTemplate, HeldOut, MaxRejected];
+
+    /// <summary>Options of the fine-tune.</summary>
+    public IEnumerable<Option> Tuning => [Rank, Alpha, TargetModules, Epochs, LearningRate];
+
+    /// <summary>Options of the dictionary and what comes before it.</summary>
+    public IEnumerable<Option> Learning => [Atoms, Coordinates, Damping, Sparsity, Nonzeros, Codes, Center];
+
+    /// <summary>What the machine may give.</summary>
+    public IEnumerable<Option> Machine => [BatchTokens, Memory, Disk, Threads, Device];
+
+    /// <summary>Adds every option of an audit.</summary>
+    public void AddTo(Command command)
+    {
+        foreach (var option in (IEnumerable<Option>)[Model, Data, Adapter, Out, .. Learning, .. Reading.Except([Model, Data, Adapter, Out]), .. Tuning, .. Machine])
+        {
+            command.Add(option);
+        }
+    }
+}
