@@ -1,0 +1,92 @@
+using static TorchSharp.torch;
+
+namespace GradientAtoms.Coordinates;
+
+/// <summary>
+/// Coordinates with the same inner products as the whitened unit rows: with T W the unit rows (less their mean, where centred),
+/// T W Wᵀ Tᵀ = U Σ² Uᵀ and X = U Σ. Nothing is lost but directions of no energy. Owns its tensors.
+/// </summary>
+/// <remarks>
+/// A direction δ of this space is Wᵀ b with b = Tᵀ U Σ⁻¹ δ: a combination of documents, so it goes back to the weights exactly.
+/// </remarks>
+public sealed class GramCoordinates : IDisposable
+{
+    // Eigenvalues below this share of the largest are rounding of float32 products.
+    private const double RankTolerance = 1e-6;
+
+    private GramCoordinates(Tensor rows, Tensor weightsOfDirections, Tensor norms, double meanNorm)
+    {
+        Rows = rows.DetachFromDisposeScope();
+        WeightsOfDirections = weightsOfDirections.DetachFromDisposeScope();
+        Norms = norms.DetachFromDisposeScope();
+        MeanNorm = meanNorm;
+    }
+
+    /// <summary>X, <c>[N, k]</c>, float32, one document a row.</summary>
+    public Tensor Rows { get; }
+
+    /// <summary>Tᵀ U Σ⁻¹, <c>[N, k]</c>, float64: takes a direction to weights of documents.</summary>
+    public Tensor WeightsOfDirections { get; }
+
+    /// <summary>Whitened norms ‖w_i‖ in full space, <c>[N]</c>, float64.</summary>
+    public Tensor Norms { get; }
+
+    /// <summary>Norm of the mean unit row: what centring takes away.</summary>
+    public double MeanNorm { get; }
+
+    /// <summary>Makes the coordinates.</summary>
+    /// <param name="whitened">w_i · w_j, <c>[N, N]</c>, float64.</param>
+    /// <param name="learning">Documents that the mean is over; the others are encoded with the same mean.</param>
+    /// <param name="center">Whether the mean is taken away.</param>
+    /// <exception cref="NumericalException">A document has no gradient in the kept coordinates.</exception>
+    public static GramCoordinates Fit(Tensor whitened, IReadOnlyList<bool> learning, bool center)
+    {
+        using var scope = NewDisposeScope();
+        var count = whitened.shape[0];
+        var norms = whitened.diagonal().clamp(min: 0).sqrt(); // [N]
+        var smallest = (int)norms.argmin().item<long>();
+        if (!(norms[smallest].item<double>() > 0))
+        {
+            throw new NumericalException(
+                $"document at row {smallest}",
+                "its whitened gradient is zero, so it has no direction",
+                "Leave the document out: nothing that it teaches reaches the adapted modules.");
+        }
+
+        var unit = diag(norms.reciprocal()); // [N, N]
+        var mean = tensor(learning.Select(learn => learn ? 1.0 : 0.0).ToArray()) / learning.Count(learn => learn); // [N]
+        var transform = center ? unit - outer(ones(count, dtype: ScalarType.Float64), mean).matmul(unit) : unit; // T
+        var products = transform.matmul(whitened).matmul(transform.t());
+        var (values, vectors) = linalg.eigh((products + products.t()) / 2); // ascending
+        var kept = values.gt(values[-1] * RankTolerance).nonzero().flatten().flip(0); // largest first
+        var scales = values.index_select(0, kept).sqrt(); // [k]
+        var basis = vectors.index_select(1, kept); // U [N, k]
+        var meanUnit = mean.unsqueeze(0).matmul(unit);
+        return new(
+            (basis * scales).to(ScalarType.Float32),
+            transform.t().matmul(basis / scales),
+            norms,
+            Math.Sqrt(Math.Max(0, meanUnit.matmul(whitened).matmul(meanUnit.t()).item<double>())));
+    }
+
+    /// <summary>Goes on from what was kept. Takes over the tensors.</summary>
+    public static GramCoordinates From(Tensor rows, Tensor weightsOfDirections, Tensor norms, double meanNorm) =>
+        new(rows, weightsOfDirections, norms, meanNorm);
+
+    /// <summary>Directions as combinations of whitened gradients: δ = Σ_i b_i w_i.</summary>
+    /// <param name="directions"><c>[K, k]</c>.</param>
+    /// <returns>b, <c>[K, N]</c>, float64. The caller owns it.</returns>
+    public Tensor DocumentWeights(Tensor directions)
+    {
+        using var scope = NewDisposeScope();
+        return directions.to(ScalarType.Float64).matmul(WeightsOfDirections.t()).MoveToOuterDisposeScope();
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        Rows.Dispose();
+        WeightsOfDirections.Dispose();
+        Norms.Dispose();
+    }
+}

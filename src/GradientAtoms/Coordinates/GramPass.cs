@@ -1,0 +1,71 @@
+using GradientAtoms.Gradients;
+using static TorchSharp.torch;
+
+namespace GradientAtoms.Coordinates;
+
+/// <summary>Where the energy of the gradients lies and what a space keeps of it, a line a tracked map.</summary>
+/// <param name="Map">The tracked map.</param>
+/// <param name="RawEnergy">Σ over documents of the squared norm of its gradient.</param>
+/// <param name="RawKept">The part of it in coordinates that the space keeps.</param>
+/// <param name="WhitenedEnergy">Σ over documents of the squared norm of its whitened gradient, kept coordinates.</param>
+public sealed record LedgerLine(string Map, double RawEnergy, double RawKept, double WhitenedEnergy);
+
+/// <summary>Products of all documents with one another. Owns its tensors.</summary>
+/// <param name="Raw"><c>[N, N]</c>, float64: g_i · g_j.</param>
+/// <param name="Whitened"><c>[N, N]</c>, float64: w_i · w_j.</param>
+/// <param name="Ledger">One line a map.</param>
+public sealed record GramMatrices(Tensor Raw, Tensor Whitened, IReadOnlyList<LedgerLine> Ledger) : IDisposable
+{
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        Raw.Dispose();
+        Whitened.Dispose();
+    }
+}
+
+/// <summary>Streams the rows once, columns by columns, and forms their products.</summary>
+public static class GramPass
+{
+    // Columns in memory at a time: N · 16,384 floats are 100 MB for 1,500 documents and 650 MB for 10,000.
+    private const long TileColumns = 16_384;
+
+    /// <summary>Computes W Wᵀ and G Gᵀ; products in float32, sums over tiles in float64.</summary>
+    /// <param name="rows">Rotated gradients.</param>
+    /// <param name="layout">The tracked maps.</param>
+    /// <param name="whitening">How to even them out.</param>
+    /// <param name="progress">Told after every map.</param>
+    /// <param name="cancellationToken">Looked at once a map.</param>
+    public static GramMatrices Compute(
+        IRowSource rows, ParameterLayout layout, Whitening whitening, IProgress<StageProgress>? progress = null, CancellationToken cancellationToken = default)
+    {
+        var raw = zeros([rows.RowCount, rows.RowCount], dtype: ScalarType.Float64);
+        var whitened = zeros_like(raw);
+        var ledger = new List<LedgerLine>();
+        foreach (var map in layout.Maps)
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            double rawEnergy = 0, rawKept = 0, whitenedEnergy = 0;
+            for (var first = 0L; first < map.Size; first += TileColumns)
+            {
+                using var scope = NewDisposeScope();
+                var count = Math.Min(TileColumns, map.Size - first);
+                var tile = rows.ReadColumns(map.Offset + first, count); // [N, c]
+                var scale = whitening.Scale.narrow(0, map.Offset + first, count); // [c]
+                var energies = tile.square().sum(0, type: ScalarType.Float64); // [c]
+                rawEnergy += energies.sum().item<double>();
+                rawKept += (energies * scale.ne(0)).sum().item<double>();
+                raw.add_(tile.matmul(tile.t()).to(ScalarType.Float64));
+                var even = tile * scale;
+                var product = even.matmul(even.t()).to(ScalarType.Float64);
+                whitenedEnergy += product.diagonal().sum().item<double>();
+                whitened.add_(product);
+            }
+
+            ledger.Add(new(map.Name, rawEnergy, rawKept, whitenedEnergy));
+            progress?.Report(new("coordinates", ledger.Count, layout.Maps.Count, "maps"));
+        }
+
+        return new(raw.DetachFromDisposeScope(), whitened.DetachFromDisposeScope(), ledger);
+    }
+}
