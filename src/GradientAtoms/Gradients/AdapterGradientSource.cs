@@ -81,7 +81,7 @@ public sealed class AdapterGradientSource
         foreach (var map in batch.Maps)
         {
             using var scope = NewDisposeScope();
-            var sums = map.DocumentGradients().sum([1, 2]); // [B]
+            var sums = map.DocumentGradients.sum([1, 2]); // [B]
             if (isfinite(sums).all().item<bool>())
             {
                 continue;

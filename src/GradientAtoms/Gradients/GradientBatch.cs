@@ -31,7 +31,7 @@ public sealed class GradientBatch
     public Tensor Rows()
     {
         using var scope = NewDisposeScope();
-        return cat([.. Maps.Select(map => map.DocumentGradients().flatten(1))], dim: 1).MoveToOuterDisposeScope();
+        return cat([.. Maps.Select(map => map.DocumentGradients.flatten(1))], dim: 1).MoveToOuterDisposeScope();
     }
 }
 
@@ -42,10 +42,8 @@ public sealed class GradientBatch
 /// <param name="Attended">Flat positions (row · T + column) of tokens that are no padding, <c>[tokens]</c>.</param>
 public sealed record MapBatch(TrackedMap Map, Tensor Inputs, Tensor OutputGradients, Tensor Attended)
 {
-    private Tensor? _documentGradients;
-
-    /// <summary>Each document's gradient G = Σ_t u_t x_tᵀ, <c>[B, out, in]</c>, formed once; it stays the batch's.</summary>
-    public Tensor DocumentGradients() => _documentGradients ??= OutputGradients.transpose(1, 2).bmm(Inputs);
+    /// <summary>Each document's gradient G = Σ_t u_t x_tᵀ, <c>[B, out, in]</c>; it stays the batch's.</summary>
+    public Tensor DocumentGradients { get; } = OutputGradients.transpose(1, 2).bmm(Inputs);
 
     /// <summary>The inputs of all tokens that are no padding, <c>[tokens, in]</c>.</summary>
     public Tensor AttendedInputs() => Inputs.flatten(0, 1).index_select(0, Attended);
