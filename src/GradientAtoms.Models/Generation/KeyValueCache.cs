@@ -29,6 +29,24 @@ public sealed class KeyValueCache : IDisposable
         return (allKeys, allValues);
     }
 
+    /// <summary>A cache of several sequences that all begin with this one's tokens. The caller owns it; this one stays as it is.</summary>
+    /// <param name="batchSize">Sequences; this cache holds one.</param>
+    public KeyValueCache Repeat(int batchSize)
+    {
+        var repeated = new KeyValueCache(_layers.Length);
+        for (var layer = 0; layer < _layers.Length; layer++)
+        {
+            if (_layers[layer] is { } own)
+            {
+                repeated._layers[layer] = (
+                    own.Keys.expand(batchSize, -1, -1, -1).DetachFromDisposeScope(),
+                    own.Values.expand(batchSize, -1, -1, -1).DetachFromDisposeScope());
+            }
+        }
+
+        return repeated;
+    }
+
     /// <inheritdoc/>
     public void Dispose()
     {

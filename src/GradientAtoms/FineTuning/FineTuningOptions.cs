@@ -1,0 +1,69 @@
+namespace GradientAtoms.FineTuning;
+
+/// <summary>How the learning rate falls after the warm-up.</summary>
+public enum LearningRateSchedule
+{
+    /// <summary>In a straight line towards 0.</summary>
+    Linear,
+
+    /// <summary>Along half a cosine towards 0.</summary>
+    Cosine,
+
+    /// <summary>Not at all.</summary>
+    Constant,
+}
+
+/// <summary>How a LoRA adapter is trained.</summary>
+public sealed record FineTuningOptions
+{
+    /// <summary>Rank r of a fresh adapter. The trainer takes whatever adapter it is given; whoever makes one reads this.</summary>
+    public int Rank { get; init; } = 8;
+
+    /// <summary>The adapter's alpha: its scale is alpha / r.</summary>
+    public double Alpha { get; init; } = 16;
+
+    /// <summary>Last parts of the names of the modules that a fresh adapter changes, or <c>all-linear</c>.</summary>
+    public IReadOnlyList<string> TargetModules { get; init; } = ["q_proj", "v_proj"];
+
+    /// <summary>How often each document is seen.</summary>
+    public int Epochs { get; init; } = 1;
+
+    /// <summary>The largest learning rate.</summary>
+    public double LearningRate { get; init; } = 3e-4;
+
+    /// <summary>Steps on which the learning rate rises; half of all steps at most.</summary>
+    public int WarmupSteps { get; init; } = 5;
+
+    /// <summary>What the learning rate does after the warm-up.</summary>
+    public LearningRateSchedule Schedule { get; init; } = LearningRateSchedule.Linear;
+
+    /// <summary>Tokens of a batch, padding included; a longer document is a batch of its own.</summary>
+    public int BatchTokens { get; init; } = 2048;
+
+    /// <summary>Decoupled weight decay.</summary>
+    public double WeightDecay { get; init; }
+
+    /// <summary>Decay of Adam's first moments.</summary>
+    public double Beta1 { get; init; } = 0.9;
+
+    /// <summary>Decay of Adam's second moments.</summary>
+    public double Beta2 { get; init; } = 0.999;
+
+    /// <summary>Adam's ε, added to the root of the second moments.</summary>
+    public double Epsilon { get; init; } = 1e-8;
+
+    /// <summary>The largest norm of a step's gradient over all parameters; longer ones are shortened. 0 for no limit.</summary>
+    public double ClipNorm { get; init; } = 1;
+
+    /// <summary>The run's seed: decides the order of the batches.</summary>
+    public long Seed { get; init; } = 42;
+
+    /// <summary>Steps between two looks at the held-out loss; 0 looks only before and after.</summary>
+    public int HeldOutEvery { get; init; }
+
+    /// <summary>Steps between two checkpoints, where there is a sink for them.</summary>
+    public int CheckpointEvery { get; init; } = 20;
+
+    /// <summary>Positions whose logits are in memory at a time: this many times V floats, about four times.</summary>
+    public int LogitPositions { get; init; } = 256;
+}

@@ -1,0 +1,181 @@
+using System.Globalization;
+using GradientAtoms.Evaluation;
+using GradientAtoms.Models.Adapters;
+using GradientAtoms.Models.Architectures;
+using GradientAtoms.Text.Documents;
+using static TorchSharp.torch;
+
+namespace GradientAtoms.FineTuning;
+
+/// <summary>A training under way: the working adapter, the optimiser and the counters.</summary>
+internal sealed class TrainingRun : IDisposable
+{
+    private readonly CausalLanguageModel _model;
+    private readonly TrainingPlan _plan;
+    private readonly FineTuningOptions _options;
+    private readonly LoraAdapter _adapter; // its factors ask for gradients
+    private readonly string[] _names;
+    private readonly Tensor[] _parameters;
+    private readonly Tensor[] _first;
+    private readonly Tensor[] _second;
+    private readonly AdamW _optimiser;
+    private readonly List<double> _losses;
+    private readonly List<HeldOutLoss> _heldOut;
+    private long _tokens;
+
+    private TrainingRun(CausalLanguageModel model, LoraAdapter start, TrainingPlan plan, FineTuningOptions options, TrainingState? state)
+    {
+        (_model, _plan, _options) = (model, plan, options);
+        Tensor Stored(string kind, string name, Tensor like)
+        {
+            if (!state!.Tensors.TryGetValue($"{kind}/{name}", out var tensor) || tensor.dtype != ScalarType.Float32 || !tensor.shape.AsSpan().SequenceEqual(like.shape))
+            {
+                throw new FineTuningException("GA1042", $"training checkpoint, {kind}/{name}", "the tensor is missing or of another shape", "Delete the checkpoint and start the fine-tune again.");
+            }
+
+            return tensor.to(model.Device, copy: true);
+        }
+
+        using var scope = NewDisposeScope();
+        Tensor Working(string name, Tensor value) => (state is null ? value.detach().to(model.Device, copy: true) : Stored("parameter", name, value)).requires_grad_();
+        _adapter = new([.. start.Modules.Select(module => module with
+        {
+            A = Working($"{module.ModuleName}.lora_A", module.A),
+            B = Working($"{module.ModuleName}.lora_B", module.B),
+        })]);
+        _names = [.. start.Modules.SelectMany(module => (string[])[$"{module.ModuleName}.lora_A", $"{module.ModuleName}.lora_B"])];
+        _parameters = [.. _adapter.Modules.SelectMany(module => (Tensor[])[module.A, module.B])];
+        Tensor Moment(string kind, int i) =>
+            (state is null ? zeros(_parameters[i].shape, device: model.Device) : Stored(kind, _names[i], _parameters[i])).DetachFromDisposeScope();
+        _first = [.. _names.Select((_, i) => Moment("first", i))];
+        _second = [.. _names.Select((_, i) => Moment("second", i))];
+        _optimiser = new(_parameters, _first, _second, options);
+        (Step, _tokens) = (state?.Counters.Step ?? 0, state?.Counters.Tokens ?? 0);
+        (_losses, _heldOut) = ([.. state?.Counters.Losses ?? []], [.. state?.Counters.HeldOut ?? []]);
+    }
+
+    /// <summary>Optimiser steps done.</summary>
+    public int Step { get; private set; }
+
+    /// <summary>The loss a trained token of each step's batch.</summary>
+    public IReadOnlyList<double> Losses => _losses;
+
+    /// <summary>The held-out losses so far.</summary>
+    public IReadOnlyList<HeldOutLoss> HeldOut => _heldOut;
+
+    /// <summary>Begins, or goes on from a state, which it disposes of.</summary>
+    public static TrainingRun Start(CausalLanguageModel model, LoraAdapter adapter, TrainingPlan plan, FineTuningOptions options, TrainingState? state)
+    {
+        using (state)
+        {
+            if (state is not null && (state.Counters.Plan != plan.Hash || state.Counters.Step > plan.Batches.Count))
+            {
+                throw new FineTuningException("GA1041", "training checkpoint", "it belongs to other options, documents or another adapter", "Delete the checkpoint, or go back to the options that it was made with.");
+            }
+
+            return new(model, adapter, plan, options, state);
+        }
+    }
+
+    /// <summary>One optimiser step.</summary>
+    public void Advance(IReadOnlyList<TokenizedDocument> documents)
+    {
+        using var scope = NewDisposeScope();
+        var indices = _plan.Batches[Step];
+        var batch = PaddedDocuments.Make(documents, indices, PredictedTokens.Trained, skip: 0, _model.Device);
+        string Where(string? module = null) => $"fine-tuning step {(Step + 1).ToString(CultureInfo.InvariantCulture)}{(module is null ? "" : $", {module}")}, documents {string.Join(", ", indices.Select(index => documents[index].Id).Take(20))}";
+
+        var hidden = _model.HiddenStates(batch.Tokens, new() { Adapters = [_adapter] }); // [B, T, h]
+        var (loss, hiddenGradient) = LossAtHead(hidden, batch);
+        if (!double.IsFinite(loss))
+        {
+            throw new NumericalException(Where(), $"the loss is {loss.ToString(CultureInfo.InvariantCulture)}", "Use a smaller learning rate, or check these documents and the model's weights.");
+        }
+
+        var gradients = autograd.grad([hidden], _parameters, [hiddenGradient]);
+        var squaredNorm = 0.0;
+        for (var i = 0; i < gradients.Count; i++)
+        {
+            var squared = gradients[i].to(ScalarType.Float64).square().sum().item<double>();
+            if (!double.IsFinite(squared))
+            {
+                throw new NumericalException(Where(_names[i]), "the gradient is not finite", "Use a smaller learning rate, or check these documents and the model's weights.");
+            }
+
+            squaredNorm += squared;
+        }
+
+        var norm = Math.Sqrt(squaredNorm);
+        var scale = _options.ClipNorm > 0 && norm > _options.ClipNorm ? _options.ClipNorm / norm : 1;
+        _optimiser.Step([.. gradients], scale, _plan.LearningRate(Step), Step + 1);
+        _losses.Add(loss);
+        _tokens += indices.Sum(index => (long)documents[index].Tokens.Length);
+        Step++;
+    }
+
+    /// <summary>Measures the held-out loss.</summary>
+    public void Watch(IReadOnlyList<TokenizedDocument> heldOut, CancellationToken cancellationToken)
+    {
+        var losses = DocumentLosses.Compute(_model, [_adapter], heldOut, new() { BatchTokens = _options.BatchTokens }, cancellationToken: cancellationToken);
+        _heldOut.Add(new(Step, losses.MeanPerToken));
+    }
+
+    /// <summary>The state, with this run's own tensors: it is not to be disposed of.</summary>
+    public TrainingState State()
+    {
+        var tensors = new Dictionary<string, Tensor>(StringComparer.Ordinal);
+        for (var i = 0; i < _names.Length; i++)
+        {
+            tensors[$"parameter/{_names[i]}"] = _parameters[i];
+            tensors[$"first/{_names[i]}"] = _first[i];
+            tensors[$"second/{_names[i]}"] = _second[i];
+        }
+
+        return new(tensors, Counters());
+    }
+
+    /// <summary>The trained adapter. The caller owns it.</summary>
+    public FineTuningResult Result()
+    {
+        using var noGradient = no_grad();
+        using var scope = NewDisposeScope();
+        var adapter = new LoraAdapter([.. _adapter.Modules.Select(module => module with { A = module.A.detach().clone(), B = module.B.detach().clone() })]);
+        var second = cat([.. _second.Select(moment => moment.flatten())]) / (1 - Math.Pow(_options.Beta2, Math.Max(1, Step))); // [d]
+        return new(adapter, second, Counters());
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        _adapter.Dispose();
+        _optimiser.Dispose();
+    }
+
+    private TrainingCounters Counters() => new(Step, _tokens, _plan.Hash, [.. _losses], [.. _heldOut]);
+
+    /// <summary>
+    /// The mean loss a trained token and its gradient at the hidden states, some positions at a time: the logits of a whole
+    /// batch would be the largest tensors of the training by far.
+    /// </summary>
+    private (double Loss, Tensor HiddenGradient) LossAtHead(Tensor hidden, PaddedDocuments batch)
+    {
+        var leaf = hidden.detach().flatten(0, 1).index_select(0, batch.Positions); // [n, h]
+        var count = leaf.shape[0];
+        var (total, gradients) = (0.0, new List<Tensor>());
+        for (var start = 0L; start < count; start += _options.LogitPositions)
+        {
+            using var scope = NewDisposeScope();
+            var length = Math.Min(_options.LogitPositions, count - start);
+            var part = leaf.narrow(0, start, length).clone().requires_grad_();
+            var logits = _model.Logits(part); // [n', V]
+            var chosen = logits.gather(1, batch.Targets.narrow(0, start, length).unsqueeze(1)).squeeze(1);
+            var loss = (logits.logsumexp(1) - chosen).sum();
+            gradients.Add((autograd.grad([loss], [part])[0] / count).MoveToOuterDisposeScope());
+            total += loss.item<float>();
+        }
+
+        var gradient = zeros_like(hidden.detach()).flatten(0, 1); // [B·T, h]
+        gradient.index_copy_(0, batch.Positions, cat(gradients));
+        return (total / count, gradient.view(hidden.shape));
+    }
+}
