@@ -57,12 +57,12 @@ public static class AtomicFile
     {
         var options = new EnumerationOptions { RecurseSubdirectories = true, AttributesToSkip = FileAttributes.ReparsePoint };
         var removed = 0;
-        foreach (var file in Directory.GetFiles(folder, "*" + TemporaryExtension, options))
+        foreach (var file in Directory.GetFiles(folder, "*" + TemporaryExtension + "*", options))
         {
             removed += TryDelete(file) ? 1 : 0;
         }
 
-        foreach (var unfinished in Directory.GetDirectories(folder, "*" + TemporaryExtension))
+        foreach (var unfinished in Directory.GetDirectories(folder, "*" + TemporaryExtension + "*"))
         {
             Directory.Delete(unfinished, recursive: true);
             removed++;
