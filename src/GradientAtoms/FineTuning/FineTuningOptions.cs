@@ -37,8 +37,14 @@ public sealed record FineTuningOptions
     /// <summary>What the learning rate does after the warm-up.</summary>
     public LearningRateSchedule Schedule { get; init; } = LearningRateSchedule.Linear;
 
-    /// <summary>Tokens of a batch, padding included; a longer document is a batch of its own.</summary>
+    /// <summary>Tokens of the documents of one optimiser step, without padding; a longer document is a step of its own.</summary>
     public int BatchTokens { get; init; } = 2048;
+
+    /// <summary>
+    /// Tokens that run through the model together, padding included: a step is cut into documents of similar length, and their
+    /// gradients are added up. It decides the memory (some 2 MB a token at 135 M parameters) and only rounding beside it.
+    /// </summary>
+    public int MicroBatchTokens { get; init; } = 512;
 
     /// <summary>Decoupled weight decay.</summary>
     public double WeightDecay { get; init; }

@@ -80,6 +80,7 @@ public static class LoraTrainer
 
         Need(options.Epochs >= 1, "epochs", "at least 1");
         Need(options.BatchTokens >= 1, "batch tokens", "at least 1");
+        Need(options.MicroBatchTokens >= 1, "micro-batch tokens", "at least 1");
         Need(options.LogitPositions >= 1, "logit positions", "at least 1");
         Need(double.IsFinite(options.LearningRate) && options.LearningRate > 0, "learning rate", "above 0");
         Need(options.WarmupSteps >= 0, "warm-up steps", "at least 0");

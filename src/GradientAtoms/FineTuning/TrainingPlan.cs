@@ -2,7 +2,6 @@ using System.Globalization;
 using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
-using GradientAtoms.Evaluation;
 using GradientAtoms.Models.Adapters;
 using GradientAtoms.Text.Documents;
 
@@ -11,9 +10,6 @@ namespace GradientAtoms.FineTuning;
 /// <summary>Every batch of a training, decided before it begins by the documents, the options and the seed alone.</summary>
 internal sealed class TrainingPlan
 {
-    // Documents are sorted by length within windows of about this many batches: little padding, and still a shuffled epoch.
-    private const int WindowBatches = 32;
-
     private readonly FineTuningOptions _options;
 
     public TrainingPlan(IReadOnlyList<TokenizedDocument> documents, LoraAdapter adapter, FineTuningOptions options)
@@ -53,23 +49,26 @@ internal sealed class TrainingPlan
         var random = RandomStream.Integers(_options.Seed, $"fine-tuning/epoch/{epoch.ToString(CultureInfo.InvariantCulture)}");
         var order = Enumerable.Range(0, documents.Count).Where(index => documents[index].TrainedCount > 0).ToArray();
         random.Shuffle(order);
-        var (batches, start) = (new List<int[]>(), 0);
-        while (start < order.Length)
+        var (batches, current, tokens) = (new List<int[]>(), new List<int>(), 0L);
+        foreach (var index in order)
         {
-            var (end, tokens) = (start, 0L);
-            while (end < order.Length && tokens < (long)WindowBatches * _options.BatchTokens)
+            if (current.Count > 0 && tokens + documents[index].Tokens.Length > _options.BatchTokens)
             {
-                tokens += documents[order[end++]].Tokens.Length;
+                batches.Add([.. current]);
+                current.Clear();
+                tokens = 0;
             }
 
-            var window = order[start..end].OrderBy(index => documents[index].Tokens.Length).ThenBy(index => index);
-            batches.AddRange(PaddedDocuments.Cut(documents, window, _options.BatchTokens));
-            start = end;
+            current.Add(index);
+            tokens += documents[index].Tokens.Length;
         }
 
-        var shuffled = batches.ToArray();
-        random.Shuffle(shuffled);
-        return [.. shuffled];
+        if (current.Count > 0)
+        {
+            batches.Add([.. current]);
+        }
+
+        return batches;
     }
 
     private string HashOf(IReadOnlyList<TokenizedDocument> documents, LoraAdapter adapter)

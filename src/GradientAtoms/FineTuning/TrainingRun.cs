@@ -82,33 +82,35 @@ internal sealed class TrainingRun : IDisposable
     {
         using var scope = NewDisposeScope();
         var indices = _plan.Batches[Step];
-        var batch = PaddedDocuments.Make(documents, indices, PredictedTokens.Trained, skip: 0, _model.Device);
-        string Where(string? module = null) => $"fine-tuning step {(Step + 1).ToString(CultureInfo.InvariantCulture)}{(module is null ? "" : $", {module}")}, documents {string.Join(", ", indices.Select(index => documents[index].Id).Take(20))}";
-
-        var hidden = _model.HiddenStates(batch.Tokens, new() { Adapters = [_adapter] }); // [B, T, h]
-        var (loss, hiddenGradient) = LossAtHead(hidden, batch);
-        if (!double.IsFinite(loss))
+        var trained = indices.Sum(index => (long)documents[index].TrainedCount);
+        var (gradients, total) = ((Tensor[]?)null, 0.0);
+        var byLength = indices.OrderBy(index => documents[index].Tokens.Length).ThenBy(index => index);
+        foreach (var part in PaddedDocuments.Cut(documents, byLength, _options.MicroBatchTokens))
         {
-            throw new NumericalException(Where(), $"the loss is {loss.ToString(CultureInfo.InvariantCulture)}", "Use a smaller learning rate, or check these documents and the model's weights.");
-        }
-
-        var gradients = autograd.grad([hidden], _parameters, [hiddenGradient]);
-        var squaredNorm = 0.0;
-        for (var i = 0; i < gradients.Count; i++)
-        {
-            var squared = gradients[i].to(ScalarType.Float64).square().sum().item<double>();
-            if (!double.IsFinite(squared))
+            var (loss, partGradients) = LossAndGradients(documents, part, trained);
+            total += loss;
+            if (gradients is null)
             {
-                throw new NumericalException(Where(_names[i]), "the gradient is not finite", "Use a smaller learning rate, or check these documents and the model's weights.");
+                gradients = partGradients;
+                continue;
             }
 
-            squaredNorm += squared;
+            for (var i = 0; i < gradients.Length; i++)
+            {
+                gradients[i].add_(partGradients[i]);
+                partGradients[i].Dispose();
+            }
         }
 
+        var squaredNorm = gradients!.Sum(gradient =>
+        {
+            using var inner = NewDisposeScope();
+            return gradient.to(ScalarType.Float64).square().sum().item<double>();
+        });
         var norm = Math.Sqrt(squaredNorm);
         var scale = _options.ClipNorm > 0 && norm > _options.ClipNorm ? _options.ClipNorm / norm : 1;
-        _optimiser.Step([.. gradients], scale, _plan.LearningRate(Step), Step + 1);
-        _losses.Add(loss);
+        _optimiser.Step(gradients!, scale, _plan.LearningRate(Step), Step + 1);
+        _losses.Add(total);
         _tokens += indices.Sum(index => (long)documents[index].Tokens.Length);
         Step++;
     }
@@ -153,11 +155,41 @@ internal sealed class TrainingRun : IDisposable
 
     private TrainingCounters Counters() => new(Step, _tokens, _plan.Hash, [.. _losses], [.. _heldOut]);
 
+    /// <summary>The part of a step's mean loss that some of its documents make, and its gradients, one a parameter.</summary>
+    private (double Loss, Tensor[] Gradients) LossAndGradients(IReadOnlyList<TokenizedDocument> documents, int[] indices, long trained)
+    {
+        using var scope = NewDisposeScope();
+        var batch = PaddedDocuments.Make(documents, indices, PredictedTokens.Trained, skip: 0, _model.Device);
+        var hidden = _model.HiddenStates(batch.Tokens, new() { Adapters = [_adapter] }); // [B, T, h]
+        var (loss, hiddenGradient) = LossAtHead(hidden, batch, trained);
+        if (!double.IsFinite(loss))
+        {
+            throw NotFinite(documents, indices, null, "loss");
+        }
+
+        var gradients = autograd.grad([hidden], _parameters, [hiddenGradient]);
+        for (var i = 0; i < gradients.Count; i++)
+        {
+            using var inner = NewDisposeScope();
+            if (!double.IsFinite(gradients[i].to(ScalarType.Float64).square().sum().item<double>()))
+            {
+                throw NotFinite(documents, indices, _names[i], "gradient");
+            }
+        }
+
+        return (loss, [.. gradients.Select(gradient => gradient.MoveToOuterDisposeScope())]);
+    }
+
+    private NumericalException NotFinite(IReadOnlyList<TokenizedDocument> documents, int[] indices, string? module, string what) => new(
+        $"fine-tuning step {(Step + 1).ToString(CultureInfo.InvariantCulture)}{(module is null ? "" : $", {module}")}, documents {string.Join(", ", indices.Select(index => documents[index].Id).Take(20))}",
+        $"the {what} is not finite",
+        "Use a smaller learning rate, or check these documents and the model's weights.");
+
     /// <summary>
-    /// The mean loss a trained token and its gradient at the hidden states, some positions at a time: the logits of a whole
-    /// batch would be the largest tensors of the training by far.
+    /// The summed loss over the step's trained tokens and its gradient at the hidden states, some positions at a time: the
+    /// logits of a whole batch would be the largest tensors of the training by far.
     /// </summary>
-    private (double Loss, Tensor HiddenGradient) LossAtHead(Tensor hidden, PaddedDocuments batch)
+    private (double Loss, Tensor HiddenGradient) LossAtHead(Tensor hidden, PaddedDocuments batch, long trained)
     {
         var leaf = hidden.detach().flatten(0, 1).index_select(0, batch.Positions); // [n, h]
         var count = leaf.shape[0];
@@ -170,12 +202,12 @@ internal sealed class TrainingRun : IDisposable
             var logits = _model.Logits(part); // [n', V]
             var chosen = logits.gather(1, batch.Targets.narrow(0, start, length).unsqueeze(1)).squeeze(1);
             var loss = (logits.logsumexp(1) - chosen).sum();
-            gradients.Add((autograd.grad([loss], [part])[0] / count).MoveToOuterDisposeScope());
+            gradients.Add((autograd.grad([loss], [part])[0] / trained).MoveToOuterDisposeScope());
             total += loss.item<float>();
         }
 
         var gradient = zeros_like(hidden.detach()).flatten(0, 1); // [B·T, h]
         gradient.index_copy_(0, batch.Positions, cat(gradients));
-        return (total / count, gradient.view(hidden.shape));
+        return (total / trained, gradient.view(hidden.shape));
     }
 }

@@ -8,7 +8,7 @@ namespace GradientAtoms.Tests.FineTuning;
 
 public class LoraTrainerTests
 {
-    private static readonly FineTuningOptions Options = new() { Epochs = 2, BatchTokens = 40, LearningRate = 1e-2, WarmupSteps = 2, Seed = 7, CheckpointEvery = 3, HeldOutEvery = 4 };
+    private static readonly FineTuningOptions Options = new() { Epochs = 2, BatchTokens = 40, MicroBatchTokens = 30, LearningRate = 1e-2, WarmupSteps = 2, Seed = 7, CheckpointEvery = 3, HeldOutEvery = 4 };
 
     [Fact]
     public void Training_lowers_the_losses_of_what_is_trained_and_of_what_is_held_out()
@@ -156,7 +156,7 @@ public class LoraTrainerTests
         var documents = SomeDocuments.Random(5);
 
         // One step, one batch: the second moments are the squared gradient itself once corrected for their start.
-        using var result = LoraTrainer.Train(model, adapter, documents, [], Options with { Epochs = 1, BatchTokens = 1000, ClipNorm = 0, LogitPositions = 4 });
+        using var result = LoraTrainer.Train(model, adapter, documents, [], Options with { Epochs = 1, BatchTokens = 1000, MicroBatchTokens = 20, ClipNorm = 0, LogitPositions = 4 });
 
         using var scope = NewDisposeScope();
         var parameters = adapter.Modules.SelectMany(module => (Tensor[])[module.A, module.B]).Select(factor => factor.requires_grad_()).ToArray();
@@ -179,6 +179,21 @@ public class LoraTrainerTests
         Assert.Equal(1, result.Steps);
         Assert.Equal(mean.item<float>(), result.StepLosses[0], 1e-5);
         AssertTensor.Close(gradient.square(), result.SecondMoments, 1e-4);
+    }
+
+    [Fact]
+    public void Cutting_a_step_into_parts_changes_nothing_but_rounding()
+    {
+        using var model = Some.Llama();
+        using var adapter = Some.Adapter(model);
+        var documents = SomeDocuments.Random(12);
+        var options = Options with { Epochs = 1, BatchTokens = 60, LearningRate = 1e-3 };
+        using var whole = LoraTrainer.Train(model, adapter, documents, [], options);
+        using var parts = LoraTrainer.Train(model, adapter, documents, [], options with { MicroBatchTokens = 13, LogitPositions = 3 });
+
+        Assert.Equal(whole.Steps, parts.Steps);
+        Assert.Equal(whole.StepLosses[0], parts.StepLosses[0], 1e-5);
+        AssertTensor.Close(whole.SecondMoments, parts.SecondMoments, 1e-3);
     }
 
     [Fact]
