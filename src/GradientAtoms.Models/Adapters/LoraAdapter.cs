@@ -40,6 +40,44 @@ public sealed class LoraAdapter : IDisposable
     /// <summary>The change of a module, or null where the adapter leaves it alone.</summary>
     public LoraModule? Find(string moduleName) => _byName.GetValueOrDefault(moduleName);
 
+    /// <summary>Whether every B is zero, as before training: the adapted model is the model.</summary>
+    public bool ChangesNothing()
+    {
+        using var scope = NewDisposeScope();
+        return Modules.All(module => !module.B.any().item<bool>());
+    }
+
+    /// <summary>A fresh adapter as peft makes it: A from a uniform distribution (Kaiming, a = √5: ±1/√in), B zero, so that it changes nothing yet.</summary>
+    /// <param name="model">The model that it is for.</param>
+    /// <param name="configuration">Targets, ranks and alphas.</param>
+    /// <param name="seed">Of A.</param>
+    /// <returns>In the model's forward order, on its device. The caller owns it.</returns>
+    /// <exception cref="AdapterException">GA2406: no module is a target.</exception>
+    public static LoraAdapter Create(Architectures.CausalLanguageModel model, PeftConfiguration configuration, ulong seed)
+    {
+        using var scope = NewDisposeScope();
+        using var noGrad = no_grad();
+        var generator = new Generator(seed);
+        return new([.. PeftAdapter.TargetsOf(configuration, model, "the new adapter").Select(module =>
+        {
+            var (rank, bound) = (configuration.RankOf(module.Name), 1 / Math.Sqrt(module.InputSize));
+            var uniform = rand([rank, module.InputSize], generator: generator);
+            return new LoraModule(
+                module.Name, (uniform * (2 * bound)).sub(bound).to(model.Device), zeros([module.OutputSize, rank], device: model.Device), configuration.ScaleOf(module.Name));
+        })]);
+    }
+
+    /// <summary>A fresh adapter with one rank and alpha for all its modules.</summary>
+    /// <param name="model">The model that it is for.</param>
+    /// <param name="targets">Module names (<c>q_proj</c>), or <c>all-linear</c> alone.</param>
+    /// <param name="rank">The rank r.</param>
+    /// <param name="alpha">The scale is alpha / r.</param>
+    /// <param name="seed">Of A.</param>
+    /// <returns>In the model's forward order, on its device. The caller owns it.</returns>
+    /// <exception cref="AdapterException">GA2406: no module is a target.</exception>
+    public static LoraAdapter Create(Architectures.CausalLanguageModel model, IReadOnlyList<string> targets, int rank, double alpha, ulong seed) =>
+        Create(model, PeftConfiguration.Of(targets, rank, alpha), seed);
+
     /// <inheritdoc/>
     public void Dispose()
     {

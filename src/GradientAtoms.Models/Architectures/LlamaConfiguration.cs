@@ -47,7 +47,7 @@ public sealed record LlamaConfiguration
 }
 
 /// <summary>Scaling of rotary frequencies.</summary>
-/// <param name="Kind"><c>linear</c> or <c>llama3</c>.</param>
+/// <param name="Kind"><c>linear</c>, <c>llama3</c> or <c>divisors</c>.</param>
 /// <param name="Factor">By how much the context was stretched.</param>
 public sealed record RopeScaling(string Kind, double Factor)
 {
@@ -59,4 +59,7 @@ public sealed record RopeScaling(string Kind, double Factor)
 
     /// <summary><c>llama3</c>: the context before stretching.</summary>
     public int OriginalContextLength { get; init; } = 8192;
+
+    /// <summary><c>divisors</c>: what each frequency is divided by, <c>[head size / 2]</c>; so GGUF files store the scaling of Llama 3.</summary>
+    public IReadOnlyList<double>? Divisors { get; init; }
 }

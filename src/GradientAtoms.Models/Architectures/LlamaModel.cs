@@ -53,6 +53,39 @@ public sealed class LlamaModel : CausalLanguageModel
         LinearModules = [.. _blocks.SelectMany(block => (LinearModule[])[block.Query, block.Key, block.Value, block.Output, block.Gate, block.Up, block.Down])];
     }
 
+    /// <summary>Every weight of a llama of this configuration, by its checkpoint name, with its shape.</summary>
+    public static IEnumerable<(string Name, long[] Shape)> Weights(LlamaConfiguration configuration)
+    {
+        var c = configuration;
+        var (h, queries, keys) = ((long)c.HiddenSize, (long)c.HeadCount * c.HeadSize, (long)c.KeyValueHeadCount * c.HeadSize);
+        yield return ("model.embed_tokens.weight", [c.VocabularySize, h]);
+        for (var layer = 0; layer < c.LayerCount; layer++)
+        {
+            var block = $"model.layers.{layer}";
+            yield return ($"{block}.input_layernorm.weight", [h]);
+            yield return ($"{block}.post_attention_layernorm.weight", [h]);
+            foreach (var (name, outputs, inputs, bias) in ((string, long, long, bool)[])
+            [
+                ("self_attn.q_proj", queries, h, c.AttentionBias), ("self_attn.k_proj", keys, h, c.AttentionBias), ("self_attn.v_proj", keys, h, c.AttentionBias),
+                ("self_attn.o_proj", h, queries, c.AttentionBias),
+                ("mlp.gate_proj", c.IntermediateSize, h, c.MlpBias), ("mlp.up_proj", c.IntermediateSize, h, c.MlpBias), ("mlp.down_proj", h, c.IntermediateSize, c.MlpBias),
+            ])
+            {
+                yield return ($"{block}.{name}.weight", [outputs, inputs]);
+                if (bias)
+                {
+                    yield return ($"{block}.{name}.bias", [outputs]);
+                }
+            }
+        }
+
+        yield return ("model.norm.weight", [h]);
+        if (!c.TiedEmbeddings)
+        {
+            yield return ("lm_head.weight", [c.VocabularySize, h]);
+        }
+    }
+
     /// <inheritdoc/>
     public override string Architecture => "llama";
 

@@ -18,6 +18,7 @@ internal static class RotaryEmbedding
                 null => frequency,
                 { Kind: "linear" } => frequency / scaling.Factor,
                 { Kind: "llama3" } => Llama3(frequency, scaling),
+                { Kind: "divisors", Divisors: { } divisors } => frequency / divisors[i],
                 _ => throw new NotSupportedException($"rope scaling {scaling.Kind}"),
             };
         }
