@@ -34,7 +34,7 @@ public static class LoraTrainer
     {
         options ??= new();
         Check(options);
-        var plan = new TrainingPlan(train, adapter, options);
+        var plan = new TrainingPlan(train, heldOut, adapter, options);
         if (plan.Batches.Count == 0)
         {
             throw new FineTuningException("GA1040", "training data", "no document has a trained token", "Check the chat template and which turns are trained.");

@@ -12,11 +12,11 @@ internal sealed class TrainingPlan
 {
     private readonly FineTuningOptions _options;
 
-    public TrainingPlan(IReadOnlyList<TokenizedDocument> documents, LoraAdapter adapter, FineTuningOptions options)
+    public TrainingPlan(IReadOnlyList<TokenizedDocument> documents, IReadOnlyList<TokenizedDocument> heldOut, LoraAdapter adapter, FineTuningOptions options)
     {
         _options = options;
         Batches = [.. Enumerable.Range(0, options.Epochs).SelectMany(epoch => Epoch(documents, epoch))];
-        Hash = HashOf(documents, adapter);
+        Hash = HashOf([.. documents, .. heldOut], documents.Count, adapter);
     }
 
     /// <summary>Indices of documents, one array a step.</summary>
@@ -71,7 +71,7 @@ internal sealed class TrainingPlan
         return batches;
     }
 
-    private string HashOf(IReadOnlyList<TokenizedDocument> documents, LoraAdapter adapter)
+    private string HashOf(IReadOnlyList<TokenizedDocument> documents, int trainCount, LoraAdapter adapter)
     {
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
         void Add(string text) => hash.AppendData(Encoding.UTF8.GetBytes(text + "\n"));
@@ -83,6 +83,7 @@ internal sealed class TrainingPlan
             Add(string.Create(CultureInfo.InvariantCulture, $"{module.ModuleName} {module.Rank} {module.A.shape[1]} {module.B.shape[0]} {module.Scale:R}"));
         }
 
+        Add(trainCount.ToString(CultureInfo.InvariantCulture));
         foreach (var document in documents)
         {
             Add(document.Id);

@@ -26,18 +26,8 @@ internal sealed class TrainingRun : IDisposable
     private TrainingRun(CausalLanguageModel model, LoraAdapter start, TrainingPlan plan, FineTuningOptions options, TrainingState? state)
     {
         (_model, _plan, _options) = (model, plan, options);
-        Tensor Stored(string kind, string name, Tensor like)
-        {
-            if (!state!.Tensors.TryGetValue($"{kind}/{name}", out var tensor) || tensor.dtype != ScalarType.Float32 || !tensor.shape.AsSpan().SequenceEqual(like.shape))
-            {
-                throw new FineTuningException("GA1042", $"training checkpoint, {kind}/{name}", "the tensor is missing or of another shape", "Delete the checkpoint and start the fine-tune again.");
-            }
-
-            return tensor.to(model.Device, copy: true);
-        }
-
         using var scope = NewDisposeScope();
-        Tensor Working(string name, Tensor value) => (state is null ? value.detach().to(model.Device, copy: true) : Stored("parameter", name, value)).requires_grad_();
+        Tensor Working(string name, Tensor value) => (state?.Tensors[$"parameter/{name}"] ?? value.detach()).to(model.Device, copy: true).requires_grad_();
         _adapter = new([.. start.Modules.Select(module => module with
         {
             A = Working($"{module.ModuleName}.lora_A", module.A),
@@ -46,7 +36,7 @@ internal sealed class TrainingRun : IDisposable
         _names = [.. start.Modules.SelectMany(module => (string[])[$"{module.ModuleName}.lora_A", $"{module.ModuleName}.lora_B"])];
         _parameters = [.. _adapter.Modules.SelectMany(module => (Tensor[])[module.A, module.B])];
         Tensor Moment(string kind, int i) =>
-            (state is null ? zeros(_parameters[i].shape, device: model.Device) : Stored(kind, _names[i], _parameters[i])).DetachFromDisposeScope();
+            (state?.Tensors[$"{kind}/{_names[i]}"].to(model.Device, copy: true) ?? zeros(_parameters[i].shape, device: model.Device)).DetachFromDisposeScope();
         _first = [.. _names.Select((_, i) => Moment("first", i))];
         _second = [.. _names.Select((_, i) => Moment("second", i))];
         _optimiser = new(_parameters, _first, _second, options);
@@ -71,6 +61,11 @@ internal sealed class TrainingRun : IDisposable
             if (state is not null && (state.Counters.Plan != plan.Hash || state.Counters.Step > plan.Batches.Count))
             {
                 throw new FineTuningException("GA1041", "training checkpoint", "it belongs to other options, documents or another adapter", "Delete the checkpoint, or go back to the options that it was made with.");
+            }
+
+            if (state is not null)
+            {
+                CheckTensors(state, adapter);
             }
 
             return new(model, adapter, plan, options, state);
@@ -154,6 +149,22 @@ internal sealed class TrainingRun : IDisposable
     }
 
     private TrainingCounters Counters() => new(Step, _tokens, _plan.Hash, [.. _losses], [.. _heldOut]);
+
+    private static void CheckTensors(TrainingState state, LoraAdapter adapter)
+    {
+        foreach (var (name, shape) in adapter.Modules.SelectMany(module =>
+            ((string, long[])[])[($"{module.ModuleName}.lora_A", module.A.shape), ($"{module.ModuleName}.lora_B", module.B.shape)]))
+        {
+            foreach (var kind in (string[])["parameter", "first", "second"])
+            {
+                if (!state.Tensors.TryGetValue($"{kind}/{name}", out var tensor) || tensor.dtype != ScalarType.Float32 || !tensor.shape.AsSpan().SequenceEqual(shape))
+                {
+                    throw new FineTuningException(
+                        "GA1042", $"training checkpoint, {kind}/{name}", "the tensor is missing or of another shape", "Delete the checkpoint and start the fine-tune again.");
+                }
+            }
+        }
+    }
 
     /// <summary>The part of a step's mean loss that some of its documents make, and its gradients, one a parameter.</summary>
     private (double Loss, Tensor[] Gradients) LossAndGradients(IReadOnlyList<TokenizedDocument> documents, int[] indices, long trained)

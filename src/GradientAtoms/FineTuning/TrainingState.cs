@@ -12,7 +12,7 @@ public sealed record HeldOutLoss(int Step, double Loss);
 /// <summary>What a training has done, beside its tensors.</summary>
 /// <param name="Step">Optimiser steps done.</param>
 /// <param name="Tokens">Tokens seen, without padding.</param>
-/// <param name="Plan">Hash of the options, the adapter's shapes, the documents and so of every batch: a state continues only its own training.</param>
+/// <param name="Plan">Hash of the options, the adapter's shapes and the documents, held-out ones included: a state continues only its own training.</param>
 /// <param name="Losses">The loss a trained token of each step's batch, before the step.</param>
 /// <param name="HeldOut">The held-out losses so far.</param>
 public sealed record TrainingCounters(int Step, long Tokens, string Plan, IReadOnlyList<double> Losses, IReadOnlyList<HeldOutLoss> HeldOut)

@@ -145,19 +145,19 @@ public static class KlCalibration
         // Regula falsi in the logarithms of step and load, where a quadratic is a straight line; halving where that stalls.
         KlPoint Refine(KlPoint low, KlPoint high)
         {
-            var stalled = 0;
+            var sameEnd = 0; // how often in a row the same end moved: above 0 the upper one
             while (Left() && !Near(low) && !Near(high))
             {
                 var (left, right) = (Math.Log(low.Step), Math.Log(high.Step));
-                var share = Math.Log(Math.Max(low.Load, 1e-30)) / (Math.Log(Math.Max(low.Load, 1e-30)) - Math.Log(high.Load));
-                var middle = Measure(Math.Exp(left + ((right - left) * (stalled >= 2 ? 0.5 : Math.Clamp(share, 0.02, 0.98)))));
-                var wasHigh = middle.Load >= 1;
-                stalled = wasHigh ? Math.Max(1, stalled + 1) : Math.Min(-1, stalled - 1);
-                stalled = Math.Abs(stalled) > 2 ? 0 : Math.Abs(stalled);
-                (low, high) = wasHigh ? (low, middle) : (middle, high);
+                var (under, over) = (Math.Log(Math.Max(low.Load, 1e-30)), Math.Log(high.Load));
+                var share = Math.Abs(sameEnd) >= 2 || over <= under ? 0.5 : Math.Clamp(-under / (over - under), 0.02, 0.98);
+                var middle = Measure(Math.Exp(left + ((right - left) * share)));
+                sameEnd = middle.Load >= 1 ? Math.Max(0, sameEnd) + 1 : Math.Min(0, sameEnd) - 1;
+                (low, high) = middle.Load >= 1 ? (low, middle) : (middle, high);
             }
 
-            return Math.Abs(low.Load - 1) <= Math.Abs(high.Load - 1) || (!Near(high) && high.Load > 1) ? low : high;
+            // A step above the bound is taken only where it is within the tolerance.
+            return Near(high) && Math.Abs(high.Load - 1) < Math.Abs(low.Load - 1) ? high : low;
         }
     }
 

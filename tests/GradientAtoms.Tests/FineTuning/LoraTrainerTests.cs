@@ -76,6 +76,7 @@ public class LoraTrainerTests
 
         Assert.Equal("GA1041", Assert.Throws<FineTuningException>(() => LoraTrainer.Train(model, adapter, documents, [], Options with { LearningRate = 1e-3 }, store)).Code);
         Assert.Equal("GA1041", Assert.Throws<FineTuningException>(() => LoraTrainer.Train(model, adapter, [.. documents.Skip(1)], [], Options, store)).Code);
+        Assert.Equal("GA1041", Assert.Throws<FineTuningException>(() => LoraTrainer.Train(model, adapter, documents, documents, Options, store)).Code);
     }
 
     [Theory]

@@ -13,8 +13,8 @@ public class TrainingPlanTests
         var documents = SomeDocuments.Random(200);
         var options = new FineTuningOptions { Epochs = 2, BatchTokens = 60, Seed = 5 };
 
-        var plan = new TrainingPlan(documents, adapter, options);
-        var one = new TrainingPlan(documents, adapter, options with { Epochs = 1 });
+        var plan = new TrainingPlan(documents, [], adapter, options);
+        var one = new TrainingPlan(documents, [], adapter, options with { Epochs = 1 });
 
         var first = plan.Batches.Take(one.Batches.Count).ToArray();
         var second = plan.Batches.Skip(one.Batches.Count).ToArray();
@@ -33,7 +33,7 @@ public class TrainingPlanTests
     {
         using var model = Some.Llama();
         using var adapter = Some.Adapter(model);
-        var plan = new TrainingPlan(SomeDocuments.Random(100), adapter, new() { BatchTokens = 30, WarmupSteps = 4, Schedule = schedule, LearningRate = 0.5 });
+        var plan = new TrainingPlan(SomeDocuments.Random(100), [], adapter, new() { BatchTokens = 30, WarmupSteps = 4, Schedule = schedule, LearningRate = 0.5 });
         var rates = Enumerable.Range(0, plan.Batches.Count).Select(plan.LearningRate).ToArray();
 
         Assert.Equal(0.5, rates.Max(), 1e-12);
@@ -49,7 +49,7 @@ public class TrainingPlanTests
     {
         using var model = Some.Llama();
         using var adapter = Some.Adapter(model);
-        var plan = new TrainingPlan(SomeDocuments.Random(3), adapter, new() { BatchTokens = 1, WarmupSteps = 50, LearningRate = 1 });
+        var plan = new TrainingPlan(SomeDocuments.Random(3), [], adapter, new() { BatchTokens = 1, WarmupSteps = 50, LearningRate = 1 });
 
         Assert.Equal(1, plan.LearningRate(1));
     }
