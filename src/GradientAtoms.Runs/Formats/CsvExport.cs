@@ -1,0 +1,171 @@
+using System.Globalization;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using GradientAtoms.Atoms;
+using GradientAtoms.Runs.Files;
+
+namespace GradientAtoms.Runs.Formats;
+
+/// <summary>What can be exported as a table.</summary>
+public enum ExportTable
+{
+    /// <summary><c>document,atom,code</c>: a row for each code other than zero.</summary>
+    Codes,
+
+    /// <summary>A row for each document of the data, with the columns of <c>documents.parquet</c>.</summary>
+    Documents,
+
+    /// <summary>A row for each pole.</summary>
+    Atoms,
+
+    /// <summary><c>atom,module,share</c>: a row for each module of each atom.</summary>
+    Modules,
+}
+
+/// <summary>
+/// A run's tables as CSV (RFC 4180, UTF-8, CRLF) or JSON Lines. Numbers are written so that they read back to the same bits.
+/// Ids of documents are written as the data has them: where the data is not trusted, a spreadsheet may take an id that begins
+/// with <c>=</c> for a formula.
+/// </summary>
+public static class CsvExport
+{
+    /// <summary>Writes a table as CSV, with a header.</summary>
+    /// <param name="writer">Where to; left open.</param>
+    /// <param name="run">The run.</param>
+    /// <param name="table">Which.</param>
+    /// <returns>Rows written, the header not counted.</returns>
+    /// <exception cref="RunFolderException">GA2607 a file of the run is missing; GA2609 it cannot be read.</exception>
+    public static int WriteCsv(TextWriter writer, RunFolder run, ExportTable table)
+    {
+        var (columns, rows) = Read(run, table);
+        WriteLine(writer, columns);
+        var count = 0;
+        foreach (var row in rows)
+        {
+            WriteLine(writer, row.Select(Spell));
+            count++;
+        }
+
+        return count;
+    }
+
+    /// <summary>Writes a table as one JSON object a line; what is not computed is absent.</summary>
+    /// <param name="writer">Where to; left open.</param>
+    /// <param name="run">The run.</param>
+    /// <param name="table">Which.</param>
+    /// <returns>Rows written.</returns>
+    /// <exception cref="RunFolderException">GA2607 a file of the run is missing; GA2609 it cannot be read.</exception>
+    public static int WriteJsonLines(TextWriter writer, RunFolder run, ExportTable table)
+    {
+        var (columns, rows) = Read(run, table);
+        var count = 0;
+        foreach (var row in rows)
+        {
+            var line = new JsonObject();
+            foreach (var (column, value) in columns.Zip(row))
+            {
+                // JSON has no NaN: it is told from "not computed" by its name.
+                if (value is not null)
+                {
+                    line[column] = value is double number && !double.IsFinite(number) ? Spell(value) : JsonSerializer.SerializeToNode(value, RunJson.Compact);
+                }
+            }
+
+            writer.Write(line.ToJsonString(RunJson.Compact));
+            writer.Write('\n');
+            count++;
+        }
+
+        return count;
+    }
+
+    private static (string[] Columns, IEnumerable<object?[]> Rows) Read(RunFolder run, ExportTable table) => table switch
+    {
+        ExportTable.Codes => (["document", "atom", "code"], Codes(run)),
+        ExportTable.Documents => (
+            ["id", "source_row", "tokens", "trained_tokens", "truncated_tokens", "loss", "gradient_norm", "whitened_norm", "split", "status", "reason", "duplicate_of"],
+            DocumentsFile.Read(run.Need(RunFiles.Documents)).Select(row => new object?[]
+            {
+                row.Id, row.SourceRow, row.Tokens, row.TrainedTokens, row.TruncatedTokens, row.Loss, row.GradientNorm, row.WhitenedNorm, row.Split, row.Status, row.Reason, row.DuplicateOf,
+            })),
+        ExportTable.Atoms => (
+            ["atom", "pole", "sign", "documents", "share", "coherence", "coherence_raw", "coherence_reference", "keywords", "label"],
+            AtomsFile.Read(run.Need(RunFiles.Atoms)).SelectMany(atom => atom.Poles.Select(pole => new object?[]
+            {
+                atom.Id, pole.Id, pole.Sign, pole.Documents, atom.Share, pole.Coherence, pole.CoherenceRaw, atom.CoherenceReference, pole.Keywords is null ? null : string.Join(' ', pole.Keywords), pole.Label,
+            }))),
+        ExportTable.Modules => (
+            ["atom", "module", "share"],
+            AtomsFile.Read(run.Need(RunFiles.Atoms)).SelectMany(atom => (atom.Modules ?? []).Select(module => new object?[] { atom.Id, module.Name, module.Share }))),
+        _ => throw new ArgumentOutOfRangeException(nameof(table), table, "no such table"),
+    };
+
+    private static IEnumerable<object?[]> Codes(RunFolder run)
+    {
+        var path = run.Need(RunFiles.Codes);
+        var file = CodesFile.Read(path);
+        var documents = DocumentsFile.Read(run.Need(RunFiles.Documents));
+        var ids = AtomIds(AtomsFile.Read(run.Need(RunFiles.Atoms)), file.Codes.AtomCount, path);
+        if (file.DocumentRows.Any(row => row >= documents.Count))
+        {
+            throw FormatGuard.Damaged(path, $"names a row beyond the {documents.Count} of {RunFiles.Documents}");
+        }
+
+        return Rows();
+
+        IEnumerable<object?[]> Rows()
+        {
+            for (var document = 0; document < file.Codes.DocumentCount; document++)
+            {
+                var id = documents[file.DocumentRows[document]].Id;
+                for (var entry = file.Codes.RowPointers[document]; entry < file.Codes.RowPointers[document + 1]; entry++)
+                {
+                    yield return [id, ids[file.Codes.Columns[entry]], file.Codes.Values[entry]];
+                }
+            }
+        }
+    }
+
+    /// <summary>Atoms that <c>atoms.json</c> does not list go by their row in the dictionary.</summary>
+    private static string[] AtomIds(IReadOnlyList<Atom> atoms, int atomCount, string path)
+    {
+        var ids = Enumerable.Range(0, atomCount).Select(row => string.Create(CultureInfo.InvariantCulture, $"row-{row}")).ToArray();
+        foreach (var atom in atoms)
+        {
+            if (atom.Row < 0 || atom.Row >= atomCount)
+            {
+                throw FormatGuard.Damaged(path, $"has {atomCount} atoms, {RunFiles.Atoms} names row {atom.Row}");
+            }
+
+            ids[atom.Row] = atom.Id;
+        }
+
+        return ids;
+    }
+
+    private static string Spell(object? value) => value switch
+    {
+        null => "",
+        double number => number.ToString("R", CultureInfo.InvariantCulture),
+        float number => number.ToString("R", CultureInfo.InvariantCulture),
+        IFormattable number => number.ToString(null, CultureInfo.InvariantCulture),
+        _ => value.ToString() ?? "",
+    };
+
+    private static void WriteLine(TextWriter writer, IEnumerable<string> fields)
+    {
+        var first = true;
+        foreach (var field in fields)
+        {
+            if (!first)
+            {
+                writer.Write(',');
+            }
+
+            first = false;
+            writer.Write(field.AsSpan().IndexOfAny("\",\r\n") >= 0 ? $"\"{field.Replace("\"", "\"\"", StringComparison.Ordinal)}\"" : field);
+        }
+
+        writer.Write("\r\n");
+    }
+}

@@ -1,0 +1,86 @@
+using GradientAtoms.Gradients;
+
+namespace GradientAtoms.Runs.Planning;
+
+/// <summary>The coordinates that rows are kept in.</summary>
+public enum CoordinateKind
+{
+    /// <summary>Whitened rows as they are; inner products are exact.</summary>
+    Exact,
+
+    /// <summary>A seeded sketch of the whitened rows; inner products are off by about 1/√k.</summary>
+    Sketch,
+
+    /// <summary>The reference's: a fixed number of coordinates of each map.</summary>
+    Reference,
+}
+
+/// <summary>How fast the machine is. The defaults were measured on two cores with AVX2.</summary>
+public sealed record Speeds
+{
+    /// <summary>Forward and backward through the model, floating-point operations a second (4 a parameter and token).</summary>
+    public double ModelFlops { get; init; } = 62e9;
+
+    /// <summary>Large float32 matrix products, floating-point operations a second.</summary>
+    public double MatrixFlops { get; init; } = 120e9;
+
+    /// <summary>Reading and writing rows, bytes a second.</summary>
+    public double DiskBytes { get; init; } = 4e8;
+
+    /// <summary>The same machine with a measured speed of the model.</summary>
+    /// <param name="tokensPerSecond">Tokens a second, forward and backward to the activations.</param>
+    /// <param name="parameterCount">Weights of that model.</param>
+    public Speeds WithTokensPerSecond(double tokensPerSecond, long parameterCount) => this with { ModelFlops = tokensPerSecond * 4 * parameterCount };
+}
+
+/// <summary>What is known before a run begins.</summary>
+public sealed record PlanRequest
+{
+    /// <summary>Documents that are learnt from, N.</summary>
+    public required int Documents { get; init; }
+
+    /// <summary>Their tokens, after truncation.</summary>
+    public required long Tokens { get; init; }
+
+    /// <summary>Those that the loss sums over: only they take logits.</summary>
+    public required long TrainedTokens { get; init; }
+
+    /// <summary>Tokens of the longest document.</summary>
+    public required int LongestDocument { get; init; }
+
+    /// <summary>Weights of the base model.</summary>
+    public required long ModelParameters { get; init; }
+
+    /// <summary>The model's vocabulary, V.</summary>
+    public required int VocabularySize { get; init; }
+
+    /// <summary>The parameters whose gradients are looked at.</summary>
+    public required ParameterLayout Layout { get; init; }
+
+    /// <summary>Atoms, K.</summary>
+    public required int Atoms { get; init; }
+
+    /// <summary>Coordinates that were asked for; null: the planner chooses.</summary>
+    public CoordinateKind? Coordinates { get; init; }
+
+    /// <summary>Share of the documents that the first pass takes, where not all gradients are kept.</summary>
+    public double SampleShare { get; init; } = 0.15;
+
+    /// <summary>Numbers a row of a sketch, k.</summary>
+    public int SketchSize { get; init; } = 16384;
+
+    /// <summary>Coordinates a map in the reference's projection.</summary>
+    public int ReferenceCoordinates { get; init; } = 50;
+
+    /// <summary>Passes of a fine-tune over the documents; 0 where an adapter is given.</summary>
+    public double TuneEpochs { get; init; }
+
+    /// <summary>Tokens of a batch through the model.</summary>
+    public int BatchTokens { get; init; } = 2048;
+
+    /// <summary>What the run may use.</summary>
+    public required Budget Budget { get; init; }
+
+    /// <summary>How fast the machine is.</summary>
+    public Speeds Speeds { get; init; } = new();
+}
