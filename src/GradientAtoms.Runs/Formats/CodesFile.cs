@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Runtime.InteropServices;
 using GradientAtoms.DictionaryLearning;
 using GradientAtoms.Models.Checkpoints;
 using static TorchSharp.torch;

@@ -1,5 +1,4 @@
 using GradientAtoms.Models.Checkpoints;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace GradientAtoms.Runs.Formats;
