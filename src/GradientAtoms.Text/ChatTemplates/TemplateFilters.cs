@@ -103,7 +103,7 @@ internal static class TemplateFilters
 
     private static object? Map(object? value, TemplateArguments arguments)
     {
-        var items = PythonValue.Items(value, arguments.Budget);
+        var items = ItemsOrNone(value, arguments);
         if (arguments.Named.TryGetValue("attribute", out var attribute))
         {
             var standard = arguments.Named.GetValueOrDefault("default", TemplateArguments.Missing);
@@ -133,12 +133,15 @@ internal static class TemplateFilters
         var given = arguments.Positional.Skip(byAttribute ? 1 : 0).ToList();
         var test = given.Count > 0 ? TemplateArguments.Text(given[0], "select") : null;
         var passed = new TemplateArguments([.. given.Skip(1)], arguments.Named, arguments.Evaluator);
-        return new TemplateIterator([.. PythonValue.Items(value, arguments.Budget).Where(item =>
+        return new TemplateIterator([.. ItemsOrNone(value, arguments).Where(item =>
         {
             var looked = byAttribute ? Attribute(item, arguments.Positional[0], arguments) : item;
             return (test is null ? PythonValue.IsTrue(looked) : TemplateTests.Apply(test, looked, passed)) == keep;
         })]);
     }
+
+    /// <summary>These filters take None, and whatever else is false, for nothing.</summary>
+    private static IReadOnlyList<object?> ItemsOrNone(object? value, TemplateArguments arguments) => PythonValue.IsTrue(value) ? PythonValue.Items(value, arguments.Budget) : [];
 
     private static object? Sort(object? value, TemplateArguments arguments)
     {

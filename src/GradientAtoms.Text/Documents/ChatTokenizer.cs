@@ -1,10 +1,20 @@
+using System.Globalization;
 using GradientAtoms.Text.ChatTemplates;
 
 namespace GradientAtoms.Text.Documents;
 
 /// <summary>Turns documents into token ids with the mask of the tokens that are trained on.</summary>
+/// <remarks>
+/// The mask of an assistant turn is what remains of "everything up to and with the turn" after the longest common token
+/// prefix with "everything before, with the generation prompt": the role's header is not trained on, the end of the turn is.
+/// </remarks>
 public sealed class ChatTokenizer
 {
+    private readonly Func<string, bool, int[]> encode;
+    private readonly ChatTemplate? template;
+    private readonly ChatTokenizerOptions options;
+    private readonly ChatTemplateContext context;
+
     /// <summary>Makes one.</summary>
     /// <param name="encode">Text, and whether the tokenizer adds its own special tokens → token ids.</param>
     /// <param name="template">Null where there is none: chats then fail with GA2207, plain text works.</param>
@@ -12,12 +22,43 @@ public sealed class ChatTokenizer
     /// <param name="options">Null for the defaults.</param>
     public ChatTokenizer(Func<string, bool, int[]> encode, ChatTemplate? template, IReadOnlyDictionary<string, string> specialTokens, ChatTokenizerOptions? options = null)
     {
+        ArgumentNullException.ThrowIfNull(encode);
+        ArgumentNullException.ThrowIfNull(specialTokens);
+        this.encode = encode;
+        this.template = template;
+        this.options = options ?? new();
+        ArgumentOutOfRangeException.ThrowIfLessThan(this.options.MaxTokens, 2, nameof(options));
+        context = new() { SpecialTokens = specialTokens, Variables = this.options.Variables, Now = this.options.Now };
     }
 
     /// <summary>Tokenises one document.</summary>
     /// <param name="document">A chat or plain text.</param>
     /// <exception cref="ChatTemplateException">GA2207: a chat, and no template.</exception>
-    public TokenizedRow Tokenize(Document document) => throw new NotSupportedException();
+    public TokenizedRow Tokenize(Document document)
+    {
+        ArgumentNullException.ThrowIfNull(document);
+        if (document.Text is { } text)
+        {
+            var tokens = encode(text, true);
+            var trained = new bool[tokens.Length];
+            trained.AsSpan(Math.Min(1, tokens.Length)).Fill(true);
+            return Finish([Cut(document, document.Id, tokens, trained)], isRewritten: false);
+        }
+
+        if (template is null)
+        {
+            throw TemplateErrors.Missing($"document {document.Id}");
+        }
+
+        try
+        {
+            return TokenizeChat(document);
+        }
+        catch (ChatTemplateException refusal)
+        {
+            return Rejected(refusal.IsRaisedByTemplate ? $"the chat template refuses it: {refusal.Problem}" : $"the chat template fails on it ({refusal.Message})", isRewritten: false);
+        }
+    }
 
     /// <summary>Tokenises documents and counts what was lost.</summary>
     /// <param name="documents">In the order wanted.</param>
@@ -25,5 +66,104 @@ public sealed class ChatTokenizer
     /// <param name="progress">Documents done, documents in all.</param>
     /// <param name="cancellationToken">Looked at once a document.</param>
     /// <exception cref="ChatTemplateException">GA2207: a chat, and no template.</exception>
-    public TokenizedSet TokenizeAll(IReadOnlyList<Document> documents, string file, IProgress<(int Done, int Total)>? progress = null, CancellationToken cancellationToken = default) => throw new NotSupportedException();
+    public TokenizedSet TokenizeAll(IReadOnlyList<Document> documents, string file, IProgress<(int Done, int Total)>? progress = null, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(documents);
+        var tokenized = new List<TokenizedDocument>(documents.Count);
+        var rejected = new List<RejectedRow>();
+        var splitCount = 0;
+        for (var index = 0; index < documents.Count; index++)
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            var row = Tokenize(documents[index]);
+            tokenized.AddRange(row.Documents);
+            if (row.Rejection is { } reason)
+            {
+                rejected.Add(new(file, documents[index].Line, reason));
+            }
+            else if (row.IsRewritten)
+            {
+                splitCount++;
+            }
+
+            progress?.Report((index + 1, documents.Count));
+        }
+
+        return new(tokenized, rejected, splitCount);
+    }
+
+    private TokenizedRow TokenizeChat(Document document)
+    {
+        var messages = document.Messages;
+        var whole = Encode(document, messages.Count, withPrompt: false);
+        var trained = new bool[whole.Length];
+        var turns = new List<(int Turn, int[] Tokens, int Start)>();
+        var isRewritten = false;
+        for (var turn = 0; turn < messages.Count; turn++)
+        {
+            if (messages[turn] is not { Role: "assistant", Train: true })
+            {
+                continue;
+            }
+
+            var before = Encode(document, turn, withPrompt: true);
+            var with = turn == messages.Count - 1 ? whole : Encode(document, turn + 1, withPrompt: false);
+            var start = before.AsSpan().CommonPrefixLength(with);
+            turns.Add((turn, with, start));
+            if (whole.AsSpan().StartsWith(with))
+            {
+                trained.AsSpan(start..with.Length).Fill(true);
+            }
+            else
+            {
+                isRewritten = true;
+            }
+        }
+
+        if (!isRewritten)
+        {
+            return Finish([Cut(document, document.Id, whole, trained)], isRewritten: false);
+        }
+
+        return options.RewrittenTurns == RewrittenTurns.Reject
+            ? Rejected("the chat template rewrites earlier turns, so that no one text holds every turn as it is trained", isRewritten: true)
+            : Finish([.. turns.Select(turn => Cut(document, $"{document.Id}#{turn.Turn.ToString(CultureInfo.InvariantCulture)}", turn.Tokens, MaskFrom(turn.Tokens.Length, turn.Start)))], isRewritten: true);
+    }
+
+    private static bool[] MaskFrom(int length, int start)
+    {
+        var mask = new bool[length];
+        mask.AsSpan(start).Fill(true);
+        return mask;
+    }
+
+    private int[] Encode(Document document, int messageCount, bool withPrompt)
+    {
+        var rendered = template!.Render([.. document.Messages.Take(messageCount)], context with { AddGenerationPrompt = withPrompt, Tools = document.Tools });
+        return encode(rendered, false); // the template writes the special tokens itself
+    }
+
+    private TokenizedDocument Cut(Document document, string id, int[] tokens, bool[] trained)
+    {
+        var cut = Math.Max(0, tokens.Length - options.MaxTokens);
+        var kept = trained[..^cut];
+        if (kept.Length > 0)
+        {
+            kept[0] = false; // nothing stands before the first token that could predict it
+        }
+
+        return new(id, document.Line, tokens[..^cut], kept, cut);
+    }
+
+    private TokenizedRow Finish(IReadOnlyList<TokenizedDocument> documents, bool isRewritten)
+    {
+        var usable = documents.Where(document => document.TrainedCount > 0).ToList();
+        return usable.Count > 0
+            ? new(usable, null, isRewritten)
+            : Rejected(documents.Any(document => document.TruncatedTokens > 0)
+                ? $"no trained token is among its first {options.MaxTokens.ToString(CultureInfo.InvariantCulture)} tokens"
+                : "it has no token that could be trained on", isRewritten);
+    }
+
+    private static TokenizedRow Rejected(string reason, bool isRewritten) => new([], reason, isRewritten);
 }

@@ -13,12 +13,15 @@ public sealed record ChatMessage(string Role, string Content)
 }
 
 /// <summary>One row of the data: a chat, or plain text.</summary>
-/// <param name="Id">The row's <c>id</c> field, else its line number.</param>
-/// <param name="Line">Where it stands in its file, from 1.</param>
+/// <param name="Id">The row's <c>id</c> field, else its line number; unique in its file.</param>
+/// <param name="Line">Where it stands in its file, from 1: the line, or the row of a JSON array.</param>
 public sealed record Document(string Id, int Line)
 {
     /// <summary>The turns of a chat; empty for plain text.</summary>
     public IReadOnlyList<ChatMessage> Messages { get; init; } = [];
+
+    /// <summary>Tools that the row offers (its <c>tools</c> field, as parsed JSON), for the chat template; null where it offers none.</summary>
+    public IReadOnlyList<object?>? Tools { get; init; }
 
     /// <summary>Plain text, all of which is trained on; null for a chat.</summary>
     public string? Text { get; init; }

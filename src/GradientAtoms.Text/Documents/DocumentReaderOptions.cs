@@ -47,11 +47,28 @@ public sealed record DocumentReaderOptions
     /// <summary>At most this many documents: the first ones that can be used. Null for all.</summary>
     public int? Limit { get; init; }
 
-    /// <summary>The longest line or JSON file that is read, in bytes; a longer line is rejected. At least 1.</summary>
+    /// <summary>The longest row that is read, in bytes; a longer line is rejected. At least 1.</summary>
     public int MaxRowBytes { get; init; } = 64 * 1024 * 1024;
+
+    /// <summary>The largest JSON file (not JSON Lines) that is read, in bytes: it is read whole. At least 1.</summary>
+    public int MaxJsonBytes { get; init; } = 1024 * 1024 * 1024;
 
     /// <summary>Reads a map as the command line writes it: <c>prompt=question,completion=answer</c>.</summary>
     /// <param name="text">Pairs with commas between.</param>
     /// <exception cref="DocumentException">GA2005: not of this form, or a name of ours that does not exist.</exception>
-    public static IReadOnlyDictionary<string, string> ParseMap(string text) => throw new NotSupportedException();
+    public static IReadOnlyDictionary<string, string> ParseMap(string text)
+    {
+        ArgumentNullException.ThrowIfNull(text);
+        var map = new Dictionary<string, string>(StringComparer.Ordinal);
+        foreach (var pair in text.Split(','))
+        {
+            if (pair.Split('=', StringSplitOptions.TrimEntries) is not [{ Length: > 0 } ours, { Length: > 0 } theirs] || !map.TryAdd(ours, theirs))
+            {
+                throw new DocumentException("GA2005", "--map", $"'{pair}' is not of the form ours=theirs, or comes twice", "Write pairs with commas between, as in --map prompt=question,completion=answer.");
+            }
+        }
+
+        _ = new RowMap(map); // knows which names there are
+        return map;
+    }
 }

@@ -13,6 +13,12 @@ public sealed record DocumentSet(
     IReadOnlyList<RejectedRow> Rejected,
     IReadOnlyDictionary<string, string> Duplicates)
 {
+    /// <summary>
+    /// Id of a document → the id that its row has, where an earlier row had the same one. Such a document is kept as
+    /// <c>id@line</c>, so that codes and labels can be joined by id without a row getting lost.
+    /// </summary>
+    public IReadOnlyDictionary<string, string> RenamedIds { get; init; } = new Dictionary<string, string>(StringComparer.Ordinal);
+
     /// <summary>Rows that were looked at, blank lines not counted.</summary>
     public int RowCount => Documents.Count + Rejected.Count;
 

@@ -93,7 +93,7 @@ public sealed class RealTemplatesTests
                 AddGenerationPrompt = conversation.GetProperty("add_generation_prompt").GetBoolean(),
                 SpecialTokens = special,
                 Tools = conversation.TryGetProperty("tools", out var tools) ? (IReadOnlyList<object?>?)JsonValues.From(tools) : null,
-                Variables = conversation.TryGetProperty("kwargs", out var variables) ? (IReadOnlyDictionary<string, object?>)JsonValues.From(variables)! : new Dictionary<string, object?>(),
+                Variables = conversation.TryGetProperty("kwargs", out var variables) ? (IReadOnlyDictionary<string, object?>)JsonValues.From(variables)! : new Dictionary<string, object?>(StringComparer.Ordinal),
                 Now = now,
             },
             limits);
@@ -105,7 +105,7 @@ public sealed class RealTemplatesTests
         {
             var name = entry.GetProperty("name").GetString()!;
             var template = ChatTemplate.Parse(entry.GetProperty("template").GetString()!, name);
-            var special = entry.GetProperty("special").EnumerateObject().Where(token => token.Value.ValueKind == JsonValueKind.String).ToDictionary(token => token.Name, token => token.Value.GetString()!);
+            var special = entry.GetProperty("special").EnumerateObject().Where(token => token.Value.ValueKind == JsonValueKind.String).ToDictionary(token => token.Name, token => token.Value.GetString()!, StringComparer.Ordinal);
             DateTime? now = entry.TryGetProperty("strftime_now", out var time) && time.ValueKind == JsonValueKind.String ? DateTime.Parse(time.GetString()!, CultureInfo.InvariantCulture) : null;
             foreach (var conversation in entry.GetProperty("conversations").EnumerateArray())
             {

@@ -1,0 +1,158 @@
+using System.Globalization;
+using System.Security.Cryptography;
+using System.Text;
+using System.Text.Json;
+
+namespace GradientAtoms.Text.Documents;
+
+/// <summary>Collects the rows of one file: recognises the layout, keeps ids unique, finds exact duplicates, lists what is rejected.</summary>
+internal sealed class DocumentCollector
+{
+    private readonly string path;
+    private readonly DocumentReaderOptions options;
+    private readonly RowMap map;
+    private readonly RowParser parser;
+    private readonly List<Document> documents = [];
+    private readonly List<RejectedRow> rejected = [];
+    private readonly HashSet<string> ids = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, string> renamed = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, string> firstOf = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, string> duplicates = new(StringComparer.Ordinal);
+    private DocumentShape? shape;
+
+    public DocumentCollector(string path, DocumentReaderOptions options)
+    {
+        this.path = path;
+        this.options = options;
+        map = new(options.Map);
+        parser = new(map, options.Side);
+        shape = map.Shape;
+    }
+
+    /// <summary>True where the limit is reached.</summary>
+    public bool IsFull => options.Limit is { } limit && documents.Count >= limit;
+
+    public void Reject(int line, string reason) => rejected.Add(new(path, line, reason));
+
+    public void Add(JsonElement row, int line)
+    {
+        try
+        {
+            row = Unwrap(row);
+            if (row.ValueKind != JsonValueKind.Object)
+            {
+                throw new RowFault($"the row is {RowParser.Kind(row)}, not an object");
+            }
+
+            var found = map.ShapeOf(row) ?? throw new RowFault($"none of the known layouts: the row has {Names(row)}");
+            if (shape is { } known && found != known)
+            {
+                throw new RowFault($"the row has {RowMap.Describe(found)}, and the file is read as {RowMap.Describe(known)}");
+            }
+
+            var document = WithUniqueId(parser.Parse(row, found, line));
+            shape = found;
+            documents.Add(document);
+            ids.Add(document.Id);
+            var content = Fingerprint(document);
+            if (!firstOf.TryAdd(content, document.Id))
+            {
+                duplicates[document.Id] = firstOf[content];
+            }
+        }
+        catch (RowFault fault)
+        {
+            Reject(line, fault.Message);
+        }
+        catch (InvalidOperationException)
+        {
+            // The JSON reader's answer to an escape such as \ud800 alone, which no text can hold.
+            Reject(line, "the row holds half of a surrogate pair");
+        }
+    }
+
+    public DocumentSet Finish()
+    {
+        if (documents.Count == 0)
+        {
+            var first = rejected.Count > 0 ? $"none of its {rejected.Count} rows can be used (row {rejected[0].Line}: {rejected[0].Reason})" : "it has no rows";
+            throw new DocumentException("GA2004", path, first,
+                "Rows need messages, conversations, prompt and completion, instruction and output, chosen and rejected, or text; --map tells which field is which, as in --map prompt=question,completion=answer.");
+        }
+
+        return new(path, shape!.Value, documents, rejected, duplicates) { RenamedIds = renamed };
+    }
+
+    /// <summary>The dataset viewer wraps each row: <c>{"row_idx": 0, "row": {…}}</c>.</summary>
+    private static JsonElement Unwrap(JsonElement row) =>
+        row.ValueKind == JsonValueKind.Object && row.TryGetProperty("row_idx", out _) && row.TryGetProperty("row", out var inner) && inner.ValueKind == JsonValueKind.Object ? inner : row;
+
+    private static string Names(JsonElement row)
+    {
+        var names = row.EnumerateObject().Take(8).Select(property => $"'{property.Name}'").ToList();
+        return names.Count == 0 ? "no fields" : string.Join(", ", names);
+    }
+
+    private Document WithUniqueId(Document document)
+    {
+        var id = document.Id;
+        while (ids.Contains(id))
+        {
+            id = $"{id}@{document.Line.ToString(CultureInfo.InvariantCulture)}";
+        }
+
+        if (id == document.Id)
+        {
+            return document;
+        }
+
+        renamed[id] = document.Id;
+        return document with { Id = id };
+    }
+
+    /// <summary>The same for documents that say the same, whatever their ids.</summary>
+    private static string Fingerprint(Document document)
+    {
+        var content = new StringBuilder();
+        Append(content, document.Text);
+        Append(content, document.Tools);
+        foreach (var message in document.Messages)
+        {
+            Append(content, message.Role);
+            Append(content, message.Content);
+            Append(content, message.Train);
+            Append(content, message.Extra);
+        }
+
+        return Convert.ToHexString(SHA256.HashData(Encoding.Unicode.GetBytes(content.ToString())));
+    }
+
+    /// <summary>A text for a value that no other value has: lengths stand before what they measure.</summary>
+    private static void Append(StringBuilder content, object? value)
+    {
+        switch (value)
+        {
+            case string text: content.Append('s').Append(text.Length).Append(':').Append(text); break;
+            case IReadOnlyDictionary<string, object?> map:
+                content.Append('m').Append(map.Count).Append(':');
+                foreach (var (key, item) in map)
+                {
+                    Append(content, key);
+                    Append(content, item);
+                }
+
+                break;
+            case IReadOnlyList<object?> list:
+                content.Append('l').Append(list.Count).Append(':');
+                foreach (var item in list)
+                {
+                    Append(content, item);
+                }
+
+                break;
+            default:
+                content.Append(CultureInfo.InvariantCulture, $"v{value?.GetType().Name}:{value};");
+                break;
+        }
+    }
+}
