@@ -65,5 +65,135 @@ public static class AtomBuilder
         AtomEvidence evidence,
         AtomOptions? options = null,
         IProgress<StageProgress>? progress = null,
-        CancellationToken cancellationToken = default) => throw new NotSupportedException("being built");
+        CancellationToken cancellationToken = default)
+    {
+        options ??= new();
+        Check(codes, documentIds, evidence);
+        var byAtom = codes.ByAtom();
+        var rows = Enumerable.Range(0, codes.AtomCount).Where(atom => byAtom.DocumentsOf(atom).Length > 0).ToArray();
+        var sides = rows.Select(row => Side.Both(byAtom, row, documentIds)).ToArray();
+        var ids = AtomIds.Of([.. sides.Select(pair => pair.SelectMany(side => side.Top(options.TopDocuments).Select(place => (documentIds[side.Documents[place]], side.Sign))).ToArray())]);
+        var groups = sides.SelectMany(pair => pair).Where(side => side.Documents.Length >= options.MinimumSupport).ToArray();
+        var keywords = evidence.Texts is null
+            ? []
+            : groups.Zip(Keywords.Find(evidence.Texts, [.. groups.Select(side => side.Documents)], options.KeywordCount)).ToDictionary(pair => pair.First, pair => pair.Second);
+        var atoms = new List<(Atom Atom, double Rank)>(rows.Length);
+        for (var i = 0; i < rows.Length; i++)
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            var rank = evidence.Shares?.Atoms[rows[i]] ?? sides[i].Sum(side => side.Energy);
+            atoms.Add((Describe(ids[i], rows[i], sides[i], documentIds, evidence, keywords, options), rank));
+            progress?.Report(new("atoms", i + 1, rows.Length, "atoms"));
+        }
+
+        return [.. atoms.OrderByDescending(pair => pair.Rank).ThenBy(pair => pair.Atom.Row).Select(pair => pair.Atom)];
+    }
+
+    private static void Check(SparseCodes codes, IReadOnlyList<string> documentIds, AtomEvidence evidence)
+    {
+        if (documentIds.Count != codes.DocumentCount)
+            throw new ArgumentException($"{documentIds.Count} ids for {codes.DocumentCount} documents", nameof(documentIds));
+        if (evidence.Texts is { } texts && texts.Count != codes.DocumentCount)
+            throw new ArgumentException($"{texts.Count} texts for {codes.DocumentCount} documents", nameof(evidence));
+        if (evidence.Shares is { } shares && shares.Atoms.Count != codes.AtomCount)
+            throw new ArgumentException($"{shares.Atoms.Count} shares for {codes.AtomCount} atoms", nameof(evidence));
+        if (evidence.ModuleShares is { } modules && (modules.GetLength(0) != codes.AtomCount || modules.GetLength(1) != evidence.ModuleNames?.Count))
+            throw new ArgumentException($"module shares [{modules.GetLength(0)}, {modules.GetLength(1)}] for {codes.AtomCount} atoms and {evidence.ModuleNames?.Count} names", nameof(evidence));
+    }
+
+    private static Atom Describe(
+        string id,
+        int row,
+        Side[] sides,
+        IReadOnlyList<string> documentIds,
+        AtomEvidence evidence,
+        Dictionary<Side, IReadOnlyList<string>> keywords,
+        AtomOptions options)
+    {
+        var supported = sides.Where(side => side.Documents.Length >= options.MinimumSupport).ToArray();
+        var mixed = sides
+            .SelectMany(side => Enumerable.Range(0, side.Documents.Length).Select(place => (Document: side.Documents[place], Size: Math.Abs(side.Codes[place]))))
+            .OrderByDescending(pair => pair.Size)
+            .ThenBy(pair => documentIds[pair.Document], StringComparer.Ordinal)
+            .Take(options.TopDocuments)
+            .Select(pair => pair.Document)
+            .ToArray();
+        int[][] tops = [.. supported.Select(side => side.Documents.Take(options.TopDocuments).ToArray())];
+        var whitened = Coherences(evidence.Whitened, tops);
+        var raw = Coherences(evidence.Raw, [.. tops, mixed]);
+        return new()
+        {
+            Id = id,
+            Row = row,
+            Share = evidence.Shares?.Atoms[row],
+            CoherenceReference = raw[^1],
+            Modules = evidence.ModuleShares is { } shares
+                ? [.. evidence.ModuleNames!
+                    .Select((name, module) => new ModuleShare(name, shares[row, module]))
+                    .OrderByDescending(module => module.Share)
+                    .ThenBy(module => module.Name, StringComparer.Ordinal)]
+                : null,
+            Poles = [.. sides.Select(side =>
+            {
+                var place = Array.IndexOf(supported, side);
+                return new Pole
+                {
+                    Id = id + (side.Sign > 0 ? "+" : "-"),
+                    Sign = side.Sign,
+                    Documents = side.Documents.Length,
+                    Supported = place >= 0,
+                    Coherence = place >= 0 ? whitened[place] : null,
+                    CoherenceRaw = place >= 0 ? raw[place] : null,
+                    Keywords = keywords.GetValueOrDefault(side),
+                    Top = [.. side.Top(options.ListedDocuments).Select(entry => new PoleDocument(documentIds[side.Documents[entry]], side.Codes[entry]))],
+                };
+            })],
+        };
+    }
+
+    /// <summary>The mean pairwise cosine of each group; the metric is asked once, for all of them together.</summary>
+    private static double?[] Coherences(IDocumentCosines? metric, int[][] groups)
+    {
+        var documents = groups.SelectMany(group => group).Distinct().Order().ToArray();
+        if (metric is null || documents.Length < 2)
+            return new double?[groups.Length];
+        var cosines = metric.Cosines(documents);
+        var places = documents.Select((document, place) => (document, place)).ToDictionary(pair => pair.document, pair => pair.place);
+        return [.. groups.Select(group =>
+        {
+            if (group.Length < 2)
+                return (double?)null;
+            var sum = 0d;
+            for (var i = 0; i < group.Length; i++)
+            {
+                for (var j = 0; j < i; j++)
+                    sum += cosines[places[group[i]], places[group[j]]];
+            }
+
+            return sum / (group.Length * (group.Length - 1) / 2);
+        })];
+    }
+
+    /// <summary>An atom's documents of one sign, the largest code first, equal ones by id.</summary>
+    private sealed record Side(int Sign, int[] Documents, float[] Codes)
+    {
+        public double Energy => Codes.Sum(code => (double)code * code);
+
+        public IEnumerable<int> Top(int count) => Enumerable.Range(0, Math.Min(count, Documents.Length));
+
+        public static Side[] Both(CodesByAtom byAtom, int atom, IReadOnlyList<string> documentIds)
+        {
+            var (documents, codes) = (byAtom.DocumentsOf(atom).ToArray(), byAtom.CodesOf(atom).ToArray());
+            int[] signs = [1, -1];
+            return [.. signs
+                .Select(sign => Enumerable.Range(0, documents.Length)
+                    .Where(place => Math.Sign(codes[place]) == sign)
+                    .OrderByDescending(place => Math.Abs(codes[place]))
+                    .ThenBy(place => documentIds[documents[place]], StringComparer.Ordinal)
+                    .ToArray() is { Length: > 0 } order
+                        ? new Side(sign, [.. order.Select(place => documents[place])], [.. order.Select(place => codes[place])])
+                        : null)
+                .OfType<Side>()];
+        }
+    }
 }

@@ -17,5 +17,43 @@ public sealed record AtomShares(IReadOnlyList<double> Atoms, double Unexplained)
     /// <param name="atoms"><c>[K, k]</c>.</param>
     /// <param name="rowEnergies"><c>[N]</c>: ‖w_i‖² of each document before its row was scaled to norm 1; null: all alike.</param>
     public static AtomShares Of(Tensor rows, SparseCodes codes, Tensor atoms, IReadOnlyList<double>? rowEnergies = null)
-        => throw new NotSupportedException("being built");
+    {
+        if (rows.shape[0] != codes.DocumentCount || atoms.shape[0] != codes.AtomCount || (rowEnergies is not null && rowEnergies.Count != codes.DocumentCount))
+        {
+            throw new ArgumentException($"{rows.shape[0]} rows, {atoms.shape[0]} atoms and codes [{codes.DocumentCount}, {codes.AtomCount}] do not belong together", nameof(codes));
+        }
+
+        var (gram, explained, total) = (SparseCoder.Gram(atoms), new double[codes.AtomCount], 0d);
+        var norms = new double[codes.DocumentCount];
+        using var wide = atoms.to(ScalarType.Float64);
+        using var transposed = wide.t();
+        for (var first = 0; first < codes.DocumentCount; first += SparseCoder.BlockSize)
+        {
+            var count = Math.Min(SparseCoder.BlockSize, codes.DocumentCount - first);
+            var products = SparseCoder.Products(rows, transposed, first, count, ScalarType.Float64, norms);
+            for (var document = first; document < first + count; document++)
+            {
+                var weight = rowEnergies?[document] ?? 1;
+                total += weight * norms[document];
+                var used = codes.AtomsOf(document);
+                var refit = new double[used.Length];
+                var matrix = new double[used.Length, used.Length];
+                for (var i = 0; i < used.Length; i++)
+                {
+                    refit[i] = products[((document - first) * codes.AtomCount) + used[i]];
+                    for (var j = 0; j <= i; j++)
+                        matrix[i, j] = gram[(used[i] * codes.AtomCount) + used[j]];
+                }
+
+                Cholesky.Solve(matrix, refit);
+                for (var i = 0; i < used.Length; i++)
+                    explained[used[i]] += weight * refit[i] * products[((document - first) * codes.AtomCount) + used[i]];
+            }
+        }
+
+        if (total == 0)
+            return new(explained, 1);
+        var shares = explained.Select(energy => energy / total).ToArray();
+        return new(shares, 1 - shares.Sum());
+    }
 }

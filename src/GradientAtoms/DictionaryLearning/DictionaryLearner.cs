@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using static TorchSharp.torch;
 
 namespace GradientAtoms.DictionaryLearning;
@@ -5,6 +6,10 @@ namespace GradientAtoms.DictionaryLearning;
 /// <summary>Learns atoms and codes: min over D, A of (1/N) Σ ½‖x_i − a_i D‖² + α‖a_i‖₁, with atoms of norm 1.</summary>
 public static class DictionaryLearner
 {
+    private const double LearningTolerance = 1e-5; // of a code; the codes that are returned are exact
+    private const double SmallestSparsity = 1e-6;
+    private const double NonzeroTolerance = 0.05;
+
     /// <summary>Learns a dictionary.</summary>
     /// <param name="rows"><c>[N, k]</c>, documents in whitened coordinates, of norm 1 (centred rows may be a little shorter).</param>
     /// <param name="options">How.</param>
@@ -17,5 +22,234 @@ public static class DictionaryLearner
         Tensor rows,
         DictionaryOptions options,
         IProgress<StageProgress>? progress = null,
-        CancellationToken cancellationToken = default) => throw new NotSupportedException("being built");
+        CancellationToken cancellationToken = default)
+    {
+        Check(rows, options);
+        SparseCoder.RequireFinite(rows);
+        var sparsity = options.Sparsity;
+        var objectives = new List<double>();
+        State? best = null;
+        for (var start = 0; start < options.Starts; start++)
+        {
+            var state = new State(rows, options, sparsity, start);
+            state.Learn(progress, cancellationToken);
+            // Objectives compare only at one penalty: the first start finds it for all.
+            sparsity = state.Sparsity;
+            objectives.Add(state.Final.Objective);
+            if (best is null || state.Final.Objective < best.Final.Objective)
+                best = state;
+        }
+
+        return best!.Result(objectives);
+    }
+
+    private static void Check(Tensor rows, DictionaryOptions options)
+    {
+        if (rows.dim() != 2)
+            throw new ArgumentException($"rows must be [N, k], not [{string.Join(", ", rows.shape)}]", nameof(rows));
+        ArgumentOutOfRangeException.ThrowIfLessThan(options.AtomCount, 1, nameof(options));
+        ArgumentOutOfRangeException.ThrowIfLessThan(options.Rounds, 1, nameof(options));
+        ArgumentOutOfRangeException.ThrowIfLessThan(options.Starts, 1, nameof(options));
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(options.Sparsity ?? options.TargetNonzeros, nameof(options));
+        if (options.AtomCount > rows.shape[0])
+            throw DictionaryException.TooManyAtoms(options.AtomCount, rows.shape[0]);
+    }
+
+    /// <summary>One start.</summary>
+    private sealed class State
+    {
+        private readonly Tensor _rows;
+        private readonly DictionaryOptions _options;
+        private readonly bool _isSearching;
+        private readonly int _start;
+        private readonly int _size;
+        private readonly float[] _atoms; // [K, k]
+        private RowCodes[] _codes;
+        private int _rounds;
+        private int _reseeded;
+        private bool _converged;
+
+        public State(Tensor rows, DictionaryOptions options, double? sparsity, int start)
+        {
+            (_rows, _options, _start, _size) = (rows, options, start, (int)rows.shape[1]);
+            _isSearching = sparsity is null;
+            Sparsity = sparsity ?? 0.1;
+            _codes = SparseCoder.Nothing(rows);
+            _atoms = FirstAtoms();
+        }
+
+        public double Sparsity { get; private set; }
+
+        public SparseCoder.Pass Final { get; private set; } = null!;
+
+        public void Learn(IProgress<StageProgress>? progress, CancellationToken cancellationToken)
+        {
+            if (_isSearching)
+                SearchSparsity(0.5, cancellationToken);
+            var previous = double.PositiveInfinity;
+            for (_rounds = 1; _rounds <= _options.Rounds && !_converged; _rounds++)
+            {
+                cancellationToken.ThrowIfCancellationRequested();
+                var pass = Encode(LearningTolerance, ScalarType.Float32, cancellationToken);
+                RequireCodes(pass);
+                var steady = !_isSearching || Math.Abs(pass.MeanNonzeros - _options.TargetNonzeros) <= 0.1;
+                _converged = steady && previous - pass.Objective <= _options.Tolerance * pass.Objective && _rounds > 2;
+                previous = steady ? pass.Objective : double.PositiveInfinity;
+                // The last rounds only settle: an atom taken anew there would be half learnt.
+                if (_rounds <= _options.Rounds * 2 / 3 && Reseed(pass) > 0)
+                    _converged = false;
+                AtomUpdate.Run(_rows, _codes, _atoms, _size, sweeps: 2);
+                if (!steady)
+                    Sparsity *= Math.Clamp(Math.Sqrt(pass.MeanNonzeros / _options.TargetNonzeros), 0.5, 2);
+                progress?.Report(new("dictionary", ((long)_start * _options.Rounds) + _rounds, (long)_options.Starts * _options.Rounds, "rounds", FormattableString.Invariant($"objective {pass.Objective:f4}, {pass.MeanNonzeros:f1} codes a document")));
+            }
+
+            _rounds--;
+            if (_isSearching)
+                SearchSparsity(NonzeroTolerance, cancellationToken);
+            Final = Encode(1e-9, ScalarType.Float64, cancellationToken);
+            RequireCodes(Final);
+        }
+
+        public LearnedDictionary Result(IReadOnlyList<double> objectives)
+        {
+            var supports = new int[_options.AtomCount];
+            var balances = new double[_options.AtomCount]; // Σ ± code²
+            foreach (var row in _codes)
+            {
+                for (var entry = 0; entry < row.Atoms.Length; entry++)
+                {
+                    supports[row.Atoms[entry]]++;
+                    balances[row.Atoms[entry]] += row.Values[entry] * Math.Abs(row.Values[entry]);
+                }
+            }
+
+            var dead = supports.Count(support => support == 0);
+            if (dead > _options.AtomCount / 2)
+                throw DictionaryException.MostAtomsDead(dead, _options.AtomCount, Sparsity);
+            for (var atom = 0; atom < _options.AtomCount; atom++)
+            {
+                if (balances[atom] < 0)
+                {
+                    foreach (ref var entry in _atoms.AsSpan(atom * _size, _size))
+                        entry = -entry;
+                }
+            }
+
+            foreach (var row in _codes)
+            {
+                for (var entry = 0; entry < row.Atoms.Length; entry++)
+                {
+                    if (balances[row.Atoms[entry]] < 0)
+                        row.Values[entry] = -row.Values[entry];
+                }
+            }
+
+            return new(Atoms())
+            {
+                Codes = SparseCoder.ToSparse(_codes, _options.AtomCount),
+                Sparsity = Sparsity,
+                Objective = Final.Objective,
+                DualityGap = Final.MeanGap,
+                Rounds = _rounds,
+                Converged = _converged,
+                DeadAtoms = dead,
+                WeakAtoms = supports.Count(support => support > 0 && support < _options.MinimumSupport),
+                ReseededAtoms = _reseeded,
+                StartObjectives = objectives,
+            };
+        }
+
+        private Tensor Atoms() => tensor(_atoms, [_options.AtomCount, _size], ScalarType.Float32, device: _rows.device);
+
+        private void RequireCodes(SparseCoder.Pass pass)
+        {
+            if (pass.MeanNonzeros == 0)
+                throw DictionaryException.NoCodes(Sparsity);
+        }
+
+        private SparseCoder.Pass Encode(double tolerance, ScalarType precision, CancellationToken cancellationToken)
+        {
+            using var atoms = Atoms();
+            var options = new SparseCodingOptions { Sparsity = Sparsity, Codes = _options.Codes, Tolerance = tolerance };
+            var pass = SparseCoder.Run(_rows, atoms, _codes, options, precision, null, cancellationToken);
+            _codes = pass.Codes;
+            return pass;
+        }
+
+        /// <summary>Documents drawn without repetition; those without a gradient are passed over.</summary>
+        private float[] FirstAtoms()
+        {
+            using var scope = NewDisposeScope();
+            var norms = _rows.to(ScalarType.Float32).norm(1).cpu();
+            var order = Enumerable.Range(0, _codes.Length).ToArray();
+            RandomStream.Integers(_options.Seed, FormattableString.Invariant($"dictionary/start/{_start}")).Shuffle(order);
+            var drawn = order.Where(document => norms[document].item<float>() > 1e-6f).Take(_options.AtomCount).ToArray();
+            if (drawn.Length < _options.AtomCount)
+                throw DictionaryException.TooManyAtoms(_options.AtomCount, drawn.Length);
+            var chosen = _rows.index_select(0, tensor(drawn, ScalarType.Int64, device: _rows.device)).to(ScalarType.Float32);
+            return MemoryMarshal.Cast<byte, float>(nn.functional.normalize(chosen, dim: 1).cpu().contiguous().bytes).ToArray();
+        }
+
+        /// <summary>Gives atoms without documents the direction that the worst explained documents still lack.</summary>
+        private int Reseed(SparseCoder.Pass pass)
+        {
+            var used = new bool[_options.AtomCount];
+            foreach (var row in _codes)
+            {
+                foreach (var atom in row.Atoms)
+                    used[atom] = true;
+            }
+
+            var dead = Enumerable.Range(0, _options.AtomCount).Where(atom => !used[atom]).ToArray();
+            var worst = Enumerable.Range(0, _codes.Length).OrderByDescending(document => pass.ResidualEnergies[document]).Take(dead.Length).ToArray();
+            for (var i = 0; i < worst.Length; i++)
+            {
+                using var row = _rows[worst[i]].to(ScalarType.Float32).cpu().contiguous();
+                var residual = MemoryMarshal.Cast<byte, float>(row.bytes).ToArray();
+                var codes = _codes[worst[i]];
+                for (var entry = 0; entry < codes.Atoms.Length; entry++)
+                    Spans.AddScaled(residual, _atoms.AsSpan(codes.Atoms[entry] * _size, _size), -(float)codes.Values[entry]);
+                var norm = MathF.Sqrt(Spans.Dot<float>(residual, residual));
+                if (norm < 1e-6f)
+                    continue;
+                var atom = _atoms.AsSpan(dead[i] * _size, _size);
+                atom.Clear();
+                Spans.AddScaled(atom, residual, 1 / norm);
+            }
+
+            _reseeded += dead.Length;
+            return dead.Length;
+        }
+
+        /// <summary>Finds the penalty that gives the stated non-zeros a document for the present atoms; leaves it in <see cref="Sparsity"/>.</summary>
+        private void SearchSparsity(double tolerance, CancellationToken cancellationToken)
+        {
+            // Non-zeros fall about with the square of the penalty: a step by the square root, kept inside the bracket.
+            var (low, high) = (0d, double.PositiveInfinity);
+            var nonzeros = 0d;
+            for (var trial = 0; trial < 40; trial++)
+            {
+                cancellationToken.ThrowIfCancellationRequested();
+                nonzeros = Encode(LearningTolerance, ScalarType.Float32, cancellationToken).MeanNonzeros;
+                if (Math.Abs(nonzeros - _options.TargetNonzeros) <= tolerance)
+                    return;
+                if (nonzeros > _options.TargetNonzeros)
+                    low = Sparsity;
+                else
+                    high = Sparsity;
+                if (high / low < 1 + 1e-6)
+                    return; // A jump: so many codes leave together that the target lies between.
+                if (low == 0 && trial > 10)
+                    Sparsity /= 4; // Near the largest number of codes there is, shrinking by the square root creeps.
+                var next = Sparsity * Math.Clamp(Math.Sqrt(nonzeros / _options.TargetNonzeros), 0.3, 3);
+                Sparsity = next > low && next < high ? next : double.IsInfinity(high) ? low * 2 : Math.Sqrt(Math.Max(low, high / 16) * high);
+                if (Sparsity < SmallestSparsity)
+                    break;
+            }
+
+            if (low == 0)
+                throw DictionaryException.TargetOutOfReach(_options.TargetNonzeros, nonzeros);
+        }
+    }
 }

@@ -53,6 +53,6 @@ public sealed record SparseCodingOptions
     /// <summary>A document is done when no step of a single code is larger than this.</summary>
     public double Tolerance { get; init; } = 1e-9;
 
-    /// <summary>Sweeps over a document's active codes, at most. Too few show in <see cref="EncodedRows.DualityGap"/>.</summary>
+    /// <summary>Sweeps over a document's codes in use, and steps from one set of signs to the next, at most. Too few show in <see cref="EncodedRows.DualityGap"/>.</summary>
     public int MaxIterations { get; init; } = 2000;
 }

@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using static TorchSharp.torch;
 
 namespace GradientAtoms.DictionaryLearning;
@@ -5,6 +6,9 @@ namespace GradientAtoms.DictionaryLearning;
 /// <summary>Encodes documents on a fixed dictionary: each row's lasso, solved exactly.</summary>
 public static class SparseCoder
 {
+    /// <summary>Documents whose products with the atoms are held at a time.</summary>
+    internal const int BlockSize = 1024;
+
     /// <summary>Finds the codes.</summary>
     /// <param name="rows"><c>[N, k]</c>.</param>
     /// <param name="atoms"><c>[K, k]</c>.</param>
@@ -17,5 +21,127 @@ public static class SparseCoder
         Tensor atoms,
         SparseCodingOptions options,
         IProgress<StageProgress>? progress = null,
-        CancellationToken cancellationToken = default) => throw new NotSupportedException("being built");
+        CancellationToken cancellationToken = default)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(options.Sparsity);
+        if (rows.dim() != 2 || atoms.dim() != 2 || rows.shape[1] != atoms.shape[1])
+        {
+            throw new ArgumentException($"rows [{string.Join(", ", rows.shape)}] and atoms [{string.Join(", ", atoms.shape)}] must be matrices of one width", nameof(atoms));
+        }
+
+        RequireFinite(rows);
+        var pass = Run(rows, atoms, Nothing(rows), options, ScalarType.Float64, progress, cancellationToken);
+        return new(
+            ToSparse(pass.Codes, (int)atoms.shape[0]),
+            pass.Objective,
+            pass.MeanGap,
+            pass.LargestGap,
+            pass.ResidualEnergies);
+    }
+
+    /// <summary>What a pass over all documents gives.</summary>
+    internal sealed record Pass(RowCodes[] Codes, double Objective, double MeanGap, double LargestGap, double[] ResidualEnergies)
+    {
+        /// <summary>Codes other than zero a document.</summary>
+        public double MeanNonzeros => Codes.Length == 0 ? 0 : Codes.Sum(codes => (double)codes.Atoms.Length) / Codes.Length;
+    }
+
+    /// <summary>Encodes every row, beginning from given codes. The precision is that of the products of rows and atoms; codes are always found in float64.</summary>
+    internal static Pass Run(
+        Tensor rows,
+        Tensor atoms,
+        RowCodes[] start,
+        SparseCodingOptions options,
+        ScalarType precision,
+        IProgress<StageProgress>? progress,
+        CancellationToken cancellationToken)
+    {
+        var (documentCount, atomCount) = ((int)rows.shape[0], (int)atoms.shape[0]);
+        var gram = Gram(atoms);
+        var codes = new RowCodes[documentCount];
+        var results = new RowResult[documentCount];
+        var energies = new double[documentCount];
+        using var wide = atoms.to(precision);
+        using var transposed = wide.t();
+        var threads = new ParallelOptions { MaxDegreeOfParallelism = get_num_threads(), CancellationToken = cancellationToken };
+        for (var first = 0; first < documentCount; first += BlockSize)
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            var count = Math.Min(BlockSize, documentCount - first);
+            var products = Products(rows, transposed, first, count, precision, energies);
+            var offset = first;
+            Parallel.For(
+                0,
+                count,
+                threads,
+                () => new RowLasso(gram, atomCount, options.Sparsity, options.Codes, options.Tolerance, options.MaxIterations),
+                (row, _, lasso) =>
+                {
+                    codes[offset + row] = lasso.Solve(products.AsSpan(row * atomCount, atomCount), energies[offset + row], start[offset + row], out results[offset + row]);
+                    return lasso;
+                },
+                _ => { });
+            progress?.Report(new("codes", first + count, documentCount, "documents"));
+        }
+
+        var (objective, gaps, largestGap) = (0d, 0d, 0d);
+        foreach (var result in results)
+        {
+            var gap = result.Objective > 0 ? result.Gap / result.Objective : 0;
+            objective += result.Objective;
+            gaps += gap;
+            largestGap = Math.Max(largestGap, gap);
+        }
+
+        var divisor = Math.Max(1, documentCount);
+        return new(codes, objective / divisor, gaps / divisor, largestGap, [.. results.Select(result => result.ResidualEnergy)]);
+    }
+
+    /// <summary>No codes yet.</summary>
+    internal static RowCodes[] Nothing(Tensor rows) => [.. Enumerable.Repeat(RowCodes.None, (int)rows.shape[0])];
+
+    internal static SparseCodes ToSparse(RowCodes[] rows, int atomCount)
+    {
+        var builder = new SparseCodes.Builder(atomCount);
+        foreach (var row in rows)
+        {
+            for (var entry = 0; entry < row.Atoms.Length; entry++)
+                builder.Add(row.Atoms[entry], (float)row.Values[entry]);
+            builder.EndDocument();
+        }
+
+        return builder.Build();
+    }
+
+    internal static void RequireFinite(Tensor rows)
+    {
+        using var scope = NewDisposeScope();
+        using var bad = rows.sum(1).isfinite().logical_not();
+        if (bad.any().item<bool>())
+        {
+            throw new NumericalException(
+                $"document {bad.to(ScalarType.Int32).argmax().item<long>()}",
+                "its row in the whitened coordinates has NaN or infinite entries",
+                "Look at the document's loss and gradient norm; leave the document out if its text is at fault.");
+        }
+    }
+
+    /// <summary><c>[K, K]</c>, row-major.</summary>
+    internal static double[] Gram(Tensor atoms)
+    {
+        using var scope = NewDisposeScope();
+        var wide = atoms.to(ScalarType.Float64);
+        return MemoryMarshal.Cast<byte, double>(wide.matmul(wide.t()).cpu().contiguous().bytes).ToArray();
+    }
+
+    /// <summary>Products of a block of rows with the atoms, <c>[B, K]</c> row-major; the squared norms of the rows go to their places in energies.</summary>
+    internal static double[] Products(Tensor rows, Tensor transposedAtoms, int first, int count, ScalarType precision, double[] energies)
+    {
+        using var scope = NewDisposeScope();
+        var block = rows.narrow(0, first, count).to(precision); // [B, k]
+        var products = block.matmul(transposedAtoms).to(ScalarType.Float64).cpu().contiguous(); // [B, K]
+        var squares = block.square().sum(1, type: ScalarType.Float64).cpu();
+        MemoryMarshal.Cast<byte, double>(squares.bytes).CopyTo(energies.AsSpan(first, count));
+        return MemoryMarshal.Cast<byte, double>(products.bytes).ToArray();
+    }
 }

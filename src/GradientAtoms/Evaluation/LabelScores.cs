@@ -52,5 +52,90 @@ public sealed record LabelScores
     /// <param name="labels"><c>[N]</c>.</param>
     /// <param name="options">What counts.</param>
     public static LabelScores Of(SparseCodes codes, IReadOnlyList<string> labels, LabelScoreOptions options)
-        => throw new NotSupportedException("being built");
+    {
+        if (labels.Count != codes.DocumentCount)
+            throw new ArgumentException($"{labels.Count} labels for {codes.DocumentCount} documents", nameof(labels));
+        var poles = PolesOf(codes, options.MinimumSupport);
+        var names = labels.Distinct(StringComparer.Ordinal).Order(StringComparer.Ordinal).ToArray();
+        var numbers = names.Select((name, number) => (name, number)).ToDictionary(pair => pair.name, pair => pair.number, StringComparer.Ordinal);
+        var tasks = labels.Select(label => numbers[label]).ToArray();
+        var scores = Score(poles, tasks, names, options.MinimumTask);
+        var chance = 0d;
+        for (var permutation = 0; permutation < options.Permutations; permutation++)
+        {
+            var permuted = tasks.ToArray();
+            RandomStream.Integers(options.Seed, FormattableString.Invariant($"evaluation/labels/{permutation}")).Shuffle(permuted);
+            chance += Mean(Score(poles, permuted, names, options.MinimumTask)) / options.Permutations;
+        }
+
+        return new()
+        {
+            Tasks = scores,
+            TasksFound = scores.Count(score => score.BestF1 >= 0.5),
+            MeanBestF1 = Mean(scores),
+            MeanBestF1ByChance = chance,
+            AdjustedMutualInformation = MutualInformation.Adjusted(tasks, StrongestPoles(codes)),
+            MeanNonzeros = codes.MeanNonzeros,
+        };
+    }
+
+    /// <summary><c>[N]</c>: a number for the pole of each document's largest |code|, −1 without a code.</summary>
+    internal static int[] StrongestPoles(SparseCodes codes)
+    {
+        var poles = new int[codes.DocumentCount];
+        for (var document = 0; document < poles.Length; document++)
+        {
+            var atoms = codes.AtomsOf(document);
+            var values = codes.CodesOf(document);
+            var (pole, largest) = (-1, 0f);
+            for (var entry = 0; entry < atoms.Length; entry++)
+            {
+                if (Math.Abs(values[entry]) > largest)
+                    (pole, largest) = ((2 * atoms[entry]) + (values[entry] > 0 ? 0 : 1), Math.Abs(values[entry]));
+            }
+
+            poles[document] = pole;
+        }
+
+        return poles;
+    }
+
+    private static List<(int Atom, int Sign, int[] Documents)> PolesOf(SparseCodes codes, int minimumSupport)
+    {
+        var byAtom = codes.ByAtom();
+        var poles = new List<(int, int, int[])>();
+        for (var atom = 0; atom < codes.AtomCount; atom++)
+        {
+            var (documents, values) = (byAtom.DocumentsOf(atom).ToArray(), byAtom.CodesOf(atom).ToArray());
+            foreach (var sign in (int[])[1, -1])
+            {
+                int[] members = [.. documents.Where((_, place) => Math.Sign(values[place]) == sign)];
+                if (members.Length >= minimumSupport)
+                    poles.Add((atom, sign, members));
+            }
+        }
+
+        return poles;
+    }
+
+    private static List<TaskScore> Score(List<(int Atom, int Sign, int[] Documents)> poles, int[] tasks, string[] names, int minimumTask)
+    {
+        var sizes = new int[names.Length];
+        foreach (var task in tasks)
+            sizes[task]++;
+        var best = names.Select((name, task) => new TaskScore(name, sizes[task], 0, -1, 0)).ToArray();
+        foreach (var (atom, sign, documents) in poles)
+        {
+            foreach (var hits in documents.GroupBy(document => tasks[document]))
+            {
+                var score = 2d * hits.Count() / (documents.Length + sizes[hits.Key]);
+                if (score > best[hits.Key].BestF1)
+                    best[hits.Key] = best[hits.Key] with { BestF1 = score, Atom = atom, Sign = sign };
+            }
+        }
+
+        return [.. best.Where(score => score.Documents >= minimumTask)];
+    }
+
+    private static double Mean(List<TaskScore> scores) => scores.Count == 0 ? 0 : scores.Average(score => score.BestF1);
 }
