@@ -23,6 +23,7 @@ internal static class ScoreCommand
         var scores = LabelScores.Of(codes, [.. labels.Select(label => label.Task)], new()
         {
             MinimumTask = arguments.Integer("minimum-task", 8),
+            Background = arguments.Text("background") ?? "general",
             Seed = arguments.Integer("seed", 0),
         });
         Console.WriteLine($"{codes.DocumentCount} documents\n\n{ScoreTable.Header}");

@@ -32,7 +32,7 @@ internal static partial class TfIdfBaseline
                 Seed = long.Parse(seed, CultureInfo.InvariantCulture),
             });
             var seconds = clock.Elapsed.TotalSeconds;
-            var scores = LabelScores.Of(learnt.Codes, labels, new() { Seed = 0 });
+            var scores = LabelScores.Of(learnt.Codes, labels, new() { Background = arguments.Text("background") ?? "general", Seed = 0 });
             ScoreTable.Print(FormattableString.Invariant($"tf-idf, seed {seed}, penalty {learnt.Sparsity:f4}, objective {learnt.Objective:f4}, {learnt.Rounds} rounds, weak {learnt.WeakAtoms}, reseeded {learnt.ReseededAtoms}, {seconds:f1} s"), scores, arguments.Has("tasks"));
         }
 

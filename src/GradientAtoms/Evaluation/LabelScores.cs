@@ -19,6 +19,12 @@ public sealed record LabelScoreOptions
     /// <summary>Poles of fewer documents are no prediction.</summary>
     public int MinimumSupport { get; init; } = 4;
 
+    /// <summary>
+    /// The label of documents of no task in particular, or null. It is no task to find and stays out of the mutual information;
+    /// such a document on a task's pole is still a false alarm.
+    /// </summary>
+    public string? Background { get; init; }
+
     /// <summary>Label permutations that chance is averaged over.</summary>
     public int Permutations { get; init; } = 10;
 
@@ -59,22 +65,24 @@ public sealed record LabelScores
         var names = labels.Distinct(StringComparer.Ordinal).Order(StringComparer.Ordinal).ToArray();
         var numbers = names.Select((name, number) => (name, number)).ToDictionary(pair => pair.name, pair => pair.number, StringComparer.Ordinal);
         var tasks = labels.Select(label => numbers[label]).ToArray();
-        var scores = Score(poles, tasks, names, options.MinimumTask);
+        var scores = Score(poles, tasks, names, options);
         var chance = 0d;
         for (var permutation = 0; permutation < options.Permutations; permutation++)
         {
             var permuted = tasks.ToArray();
             RandomStream.Integers(options.Seed, FormattableString.Invariant($"evaluation/labels/{permutation}")).Shuffle(permuted);
-            chance += Mean(Score(poles, permuted, names, options.MinimumTask)) / options.Permutations;
+            chance += Mean(Score(poles, permuted, names, options)) / options.Permutations;
         }
 
+        var strongest = StrongestPoles(codes);
+        int[] judged = [.. Enumerable.Range(0, labels.Count).Where(document => labels[document] != options.Background)];
         return new()
         {
             Tasks = scores,
             TasksFound = scores.Count(score => score.BestF1 >= 0.5),
             MeanBestF1 = Mean(scores),
             MeanBestF1ByChance = chance,
-            AdjustedMutualInformation = MutualInformation.Adjusted(tasks, StrongestPoles(codes)),
+            AdjustedMutualInformation = MutualInformation.Adjusted([.. judged.Select(document => tasks[document])], [.. judged.Select(document => strongest[document])]),
             MeanNonzeros = codes.MeanNonzeros,
         };
     }
@@ -118,7 +126,7 @@ public sealed record LabelScores
         return poles;
     }
 
-    private static List<TaskScore> Score(List<(int Atom, int Sign, int[] Documents)> poles, int[] tasks, string[] names, int minimumTask)
+    private static List<TaskScore> Score(List<(int Atom, int Sign, int[] Documents)> poles, int[] tasks, string[] names, LabelScoreOptions options)
     {
         var sizes = new int[names.Length];
         foreach (var task in tasks)
@@ -134,7 +142,7 @@ public sealed record LabelScores
             }
         }
 
-        return [.. best.Where(score => score.Documents >= minimumTask)];
+        return [.. best.Where(score => score.Documents >= options.MinimumTask && score.Task != options.Background)];
     }
 
     private static double Mean(List<TaskScore> scores) => scores.Count == 0 ? 0 : scores.Average(score => score.BestF1);

@@ -1,0 +1,37 @@
+using GradientAtoms.Atoms;
+
+namespace GradientAtoms.Tests.Atoms;
+
+public sealed class KeywordsTests
+{
+    [Fact]
+    public void Keywords_are_words_of_the_group_and_not_of_the_others()
+    {
+        string[] texts =
+        [
+            "Translate the sentence to French: the cat sleeps.",
+            "Translate this sentence to French: a dog runs.",
+            "Please translate to French: the house is red.",
+            "What is the capital of the country Peru?",
+            "Name the capital of the country Chad.",
+            "Add the numbers 4 and 5.",
+        ];
+        var keywords = Keywords.Find(texts, [[0, 1, 2], [3, 4], []]);
+        Assert.Equal("french", keywords[0][0]);
+        Assert.Contains("translate", keywords[0]);
+        Assert.DoesNotContain("the", keywords[0]);
+        Assert.DoesNotContain("cat", keywords[0]); // one document's word
+        Assert.Equal(["capital", "country", "of"], keywords[1].Take(3));
+        Assert.Empty(keywords[2]);
+    }
+
+    [Theory]
+    [InlineData("Don't PANIC, it's 42 o'clock!", new[] { "don't", "panic", "it's", "o'clock" })]
+    [InlineData("naïve Straße — Ωμέγα", new[] { "naïve", "straße", "ωμέγα" })]
+    [InlineData("x = mp3 + 'quoted'", new[] { "mp3", "quoted" })]
+    [InlineData("東京都 Tokyo 3回", new[] { "東京", "京都", "tokyo" })]
+    [InlineData("हिन्दी में", new[] { "हिन्दी", "में" })]
+    [InlineData("", new string[0])]
+    public void Words_are_those_of_a_reader_in_many_scripts(string text, string[] expected) =>
+        Assert.Equal(expected, Keywords.Words(text));
+}
