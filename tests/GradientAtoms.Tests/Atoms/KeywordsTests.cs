@@ -15,6 +15,11 @@ public sealed class KeywordsTests
             "What is the capital of the country Peru?",
             "Name the capital of the country Chad.",
             "Add the numbers 4 and 5.",
+            "Write a poem about the sea.",
+            "List the planets.",
+            "Is the moon round?",
+            "Sort the words.",
+            "Count the letters.",
         ];
         var keywords = Keywords.Find(texts, [[0, 1, 2], [3, 4], []]);
         Assert.Equal("french", keywords[0][0]);
