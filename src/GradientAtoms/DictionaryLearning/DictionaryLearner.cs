@@ -181,10 +181,10 @@ public static class DictionaryLearner
         private float[] FirstAtoms()
         {
             using var scope = NewDisposeScope();
-            var norms = _rows.to(ScalarType.Float32).norm(1).cpu();
+            var norms = MemoryMarshal.Cast<byte, float>(_rows.to(ScalarType.Float32).norm(1).cpu().bytes).ToArray();
             var order = Enumerable.Range(0, _codes.Length).ToArray();
             RandomStream.Integers(_options.Seed, FormattableString.Invariant($"dictionary/start/{_start}")).Shuffle(order);
-            var drawn = order.Where(document => norms[document].item<float>() > 1e-6f).Take(_options.AtomCount).ToArray();
+            var drawn = order.Where(document => norms[document] > 1e-6f).Take(_options.AtomCount).ToArray();
             if (drawn.Length < _options.AtomCount)
                 throw DictionaryException.TooManyAtoms(_options.AtomCount, drawn.Length);
             var chosen = _rows.index_select(0, tensor(drawn, ScalarType.Int64, device: _rows.device)).to(ScalarType.Float32);
