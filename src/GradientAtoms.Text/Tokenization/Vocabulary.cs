@@ -20,9 +20,6 @@ internal sealed class Vocabulary
     /// <summary>The largest id + 1.</summary>
     public int Size { get; private set; }
 
-    /// <summary>How many tokens there are.</summary>
-    public int Count => _ids.Count;
-
     /// <summary>All tokens and ids.</summary>
     public IEnumerable<KeyValuePair<string, int>> Pairs => _ids;
 
