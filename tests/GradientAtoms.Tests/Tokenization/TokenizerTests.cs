@@ -20,7 +20,8 @@ public sealed class TokenizerTests
     [Fact]
     public void Merges_apply_by_rank_and_not_from_left_to_right()
     {
-        // "hel" would merge e+l (rank 8) were h+e (rank 0) not better; "hello" then needs ranks 0 to 3.
+        // e+l has rank 8 and stands left of l+l with rank 1; of two l+l the left one goes first.
+        Assert.Equal(["e", "ll"], Texts("ell"));
         Assert.Equal(["he", "l"], Texts("hel"));
         Assert.Equal(["hello", "Ġwor", "ld"], Texts("hello world"));
         Assert.Equal(["ll", "l"], Texts("lll"));
