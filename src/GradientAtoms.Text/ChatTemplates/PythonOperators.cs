@@ -66,7 +66,7 @@ internal static class PythonOperators
         if (value is string text)
         {
             budget.SpendCharacters(ClampedProduct(text.Length, times));
-            return new StringBuilder().Insert(0, text, (int)times).ToString();
+            return text.Length == 0 ? "" : new StringBuilder().Insert(0, text, (int)times).ToString();
         }
 
         var items = PythonValue.AsSequence(value)!;

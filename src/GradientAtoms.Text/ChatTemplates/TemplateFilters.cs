@@ -11,7 +11,7 @@ internal static class TemplateFilters
 
     private static readonly Dictionary<string, Filter> Known = new(StringComparer.Ordinal)
     {
-        ["abs"] = (value, _) => value switch { double real => Math.Abs(real), long.MinValue => throw new TemplateFault("a number that is too large"), bool or long => Math.Abs(PythonValue.AsInteger(value)!.Value), _ => throw Not(value, "a number", "abs") },
+        ["abs"] = (value, _) => PythonValue.AsNumber(value) is { } number ? number < 0 ? PythonOperators.Negate(value, "-") : PythonOperators.Negate(value, "+") : throw Not(value, "a number", "abs"),
         ["attr"] = (value, arguments) => arguments.Evaluator.AttributeOnly(value, TemplateArguments.Text(arguments.Bind("attr", "name")[0], "attr")),
         ["batch"] = Batch,
         ["capitalize"] = (value, arguments) => PythonMethods.Capitalize(Print(value, arguments)),

@@ -36,7 +36,7 @@ internal sealed partial class TemplateParser
     {
         Enter();
         var body = new List<TemplateStatement>();
-        var start = Current.Line;
+        var start = position > 0 ? tokens[position - 1].Line : 1; // of the tag that opens the block
         while (true)
         {
             var token = Current;

@@ -1,5 +1,6 @@
 using System.Globalization;
 using GradientAtoms.Text.ChatTemplates;
+using GradientAtoms.Text.Tokenization;
 
 namespace GradientAtoms.Text.Documents;
 
@@ -16,6 +17,26 @@ public sealed class ChatTokenizer
     private readonly ChatTemplateContext context;
 
     /// <summary>Makes one.</summary>
+    /// <param name="tokenizer">The model's tokenizer.</param>
+    /// <param name="template">Null where there is none: chats then fail with GA2207, plain text works.</param>
+    /// <param name="specialTokens">By name, for the template.</param>
+    /// <param name="options">Null for the defaults.</param>
+    public ChatTokenizer(Tokenizer tokenizer, ChatTemplate? template, IReadOnlyDictionary<string, string> specialTokens, ChatTokenizerOptions? options = null)
+        : this((tokenizer ?? throw new ArgumentNullException(nameof(tokenizer))).Encode, template, specialTokens, options)
+    {
+    }
+
+    /// <summary>Makes one.</summary>
+    /// <param name="tokenizer">The model's tokenizer.</param>
+    /// <param name="template">Null where there is none: chats then fail with GA2207, plain text works.</param>
+    /// <param name="specialTokens">The tokenizer's; those that are null are undefined in the template.</param>
+    /// <param name="options">Null for the defaults.</param>
+    public ChatTokenizer(Tokenizer tokenizer, ChatTemplate? template, SpecialTokens specialTokens, ChatTokenizerOptions? options = null)
+        : this(tokenizer, template, ByName(specialTokens), options)
+    {
+    }
+
+    /// <summary>Makes one on anything that encodes text.</summary>
     /// <param name="encode">Text, and whether the tokenizer adds its own special tokens → token ids.</param>
     /// <param name="template">Null where there is none: chats then fail with GA2207, plain text works.</param>
     /// <param name="specialTokens">By name, for the template.</param>
@@ -86,6 +107,7 @@ public sealed class ChatTokenizer
                 splitCount++;
             }
 
+            rejected.AddRange(row.LostTurns.Select(id => new RejectedRow(file, documents[index].Line, $"of the split chat, {id} has {NothingTrained()}")));
             progress?.Report((index + 1, documents.Count));
         }
 
@@ -130,6 +152,14 @@ public sealed class ChatTokenizer
             : Finish([.. turns.Select(turn => Cut(document, $"{document.Id}#{turn.Turn.ToString(CultureInfo.InvariantCulture)}", turn.Tokens, MaskFrom(turn.Tokens.Length, turn.Start)))], isRewritten: true);
     }
 
+    private static Dictionary<string, string> ByName(SpecialTokens tokens)
+    {
+        ArgumentNullException.ThrowIfNull(tokens);
+        return new (string Name, string? Text)[] { ("bos_token", tokens.Bos), ("eos_token", tokens.Eos), ("unk_token", tokens.Unk), ("pad_token", tokens.Pad) }
+            .Where(token => token.Text is not null)
+            .ToDictionary(token => token.Name, token => token.Text!, StringComparer.Ordinal);
+    }
+
     private static bool[] MaskFrom(int length, int start)
     {
         var mask = new bool[length];
@@ -159,11 +189,11 @@ public sealed class ChatTokenizer
     {
         var usable = documents.Where(document => document.TrainedCount > 0).ToList();
         return usable.Count > 0
-            ? new(usable, null, isRewritten)
-            : Rejected(documents.Any(document => document.TruncatedTokens > 0)
-                ? $"no trained token is among its first {options.MaxTokens.ToString(CultureInfo.InvariantCulture)} tokens"
-                : "it has no token that could be trained on", isRewritten);
+            ? new(usable, null, isRewritten) { LostTurns = [.. documents.Where(document => document.TrainedCount == 0).Select(document => document.Id)] }
+            : Rejected($"it has {NothingTrained()}", isRewritten);
     }
+
+    private string NothingTrained() => $"no trained token among its first {options.MaxTokens.ToString(CultureInfo.InvariantCulture)} tokens";
 
     private static TokenizedRow Rejected(string reason, bool isRewritten) => new([], reason, isRewritten);
 }

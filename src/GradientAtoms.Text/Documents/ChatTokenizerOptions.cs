@@ -32,11 +32,15 @@ public sealed record ChatTokenizerOptions
 /// <param name="Documents">One; several where the chat was split by turn; none where it was rejected.</param>
 /// <param name="Rejection">Null where the document can be used.</param>
 /// <param name="IsRewritten">True where the template rewrites earlier turns.</param>
-public sealed record TokenizedRow(IReadOnlyList<TokenizedDocument> Documents, string? Rejection, bool IsRewritten);
+public sealed record TokenizedRow(IReadOnlyList<TokenizedDocument> Documents, string? Rejection, bool IsRewritten)
+{
+    /// <summary>Ids (<c>id#turn</c>) of the turns of a split chat that were cut off altogether.</summary>
+    public IReadOnlyList<string> LostTurns { get; init; } = [];
+}
 
 /// <summary>Documents as tokens, and what was lost on the way.</summary>
 /// <param name="Documents">In the order of the documents.</param>
-/// <param name="Rejected">The ones that could not be used.</param>
+/// <param name="Rejected">The ones that could not be used, and the turns of split ones that could not.</param>
 /// <param name="SplitCount">Documents that became several, because the template rewrites earlier turns.</param>
 public sealed record TokenizedSet(IReadOnlyList<TokenizedDocument> Documents, IReadOnlyList<RejectedRow> Rejected, int SplitCount)
 {
