@@ -142,6 +142,24 @@ public sealed class WeightStep : IDisposable
     }
 
     /// <summary>
+    /// What a step adds to the weights beside the adapter, exactly: ΔW = s·step·(v_B A + (B + step·v_B) v_A), a LoRA of rank 2r
+    /// too, but of this one step: it is not linear in it. The caller owns it.
+    /// </summary>
+    /// <param name="adapter">θ; it is left as it is.</param>
+    /// <param name="step">May be negative.</param>
+    /// <returns>A' = [A; v_A] <c>[2r, in]</c> and B' = step·[v_B, B + step·v_B] <c>[out, 2r]</c> with the adapter's scale.</returns>
+    public LoraAdapter ToExactDelta(LoraAdapter adapter, double step)
+    {
+        using var noGradient = no_grad();
+        using var scope = NewDisposeScope();
+        return new([.. adapter.Modules.Select(module =>
+        {
+            var (a, b) = Parts(module);
+            return module with { A = cat([module.A, a], dim: 0), B = cat([b, module.B.add(b, alpha: step)], dim: 1) * step };
+        })]);
+    }
+
+    /// <summary>
     /// How far <see cref="ToDelta"/> is from <see cref="ToAdapter"/>: ‖s·step²·v_B v_A‖ over the norm of the exact change
     /// of all weights (Frobenius). Only products of rank size are formed.
     /// </summary>

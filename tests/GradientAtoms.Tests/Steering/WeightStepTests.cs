@@ -16,6 +16,7 @@ public class WeightStepTests
         const double size = 0.7;
         using var exact = step.ToAdapter(adapter, size);
         using var delta = step.ToDelta(adapter, size);
+        using var exactDelta = step.ToExactDelta(adapter, size);
         using var scope = NewDisposeScope();
         var (missingSquared, exactSquared) = (0.0, 0.0);
 
@@ -30,6 +31,7 @@ public class WeightStepTests
             var secondOrder = b.matmul(a) * (module.Scale * size * size);
 
             AssertTensor.Close(Weight(exact.Modules[i]) - Weight(module), Weight(delta.Modules[i]) + secondOrder, 1e-6);
+            AssertTensor.Close(Weight(exact.Modules[i]) - Weight(module), Weight(exactDelta.Modules[i]), 1e-6);
             Assert.Equal(2 * module.Rank, delta.Modules[i].Rank);
             missingSquared += secondOrder.square().sum().item<double>();
             exactSquared += (Weight(exact.Modules[i]) - Weight(module)).square().sum().item<double>();
