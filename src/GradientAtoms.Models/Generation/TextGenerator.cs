@@ -1,0 +1,72 @@
+using GradientAtoms.Models.Adapters;
+using GradientAtoms.Models.Architectures;
+using static TorchSharp.torch;
+
+namespace GradientAtoms.Models.Generation;
+
+/// <summary>Generates tokens one by one, with a key-value cache.</summary>
+public static class TextGenerator
+{
+    /// <summary>Continues a prompt.</summary>
+    /// <param name="model">The model.</param>
+    /// <param name="promptTokens">At least one token.</param>
+    /// <param name="options">Length, sampling, stopping.</param>
+    /// <param name="adapters">Low-rank changes for this answer, added up; none where null.</param>
+    /// <param name="onToken">Called with every new token as it is chosen.</param>
+    /// <param name="cancellationToken">Looked at before every token.</param>
+    /// <returns>The new tokens and why they ended.</returns>
+    /// <exception cref="ArgumentException">The prompt is empty, does not fit the context, or has an id outside of the vocabulary.</exception>
+    public static GeneratedTokens Generate(
+        CausalLanguageModel model,
+        IReadOnlyList<int> promptTokens,
+        GenerationOptions options,
+        IReadOnlyList<LoraAdapter>? adapters = null,
+        Action<int>? onToken = null,
+        CancellationToken cancellationToken = default)
+    {
+        options.Check();
+        if (promptTokens.Count == 0 || promptTokens.Count > model.ContextLength)
+        {
+            throw new ArgumentException($"the prompt has {promptTokens.Count} tokens; the model takes 1 to {model.ContextLength}", nameof(promptTokens));
+        }
+
+        foreach (var outside in promptTokens.Where(id => id < 0 || id >= model.VocabularySize))
+        {
+            throw new ArgumentException($"token {outside} is not in the vocabulary of {model.VocabularySize}", nameof(promptTokens));
+        }
+
+        using var inference = inference_mode();
+        using var cache = model.NewCache();
+        var request = new ForwardRequest { Adapters = adapters ?? [], Cache = cache };
+        var sampler = new TokenSampler(options);
+        var tokens = new List<int>();
+        long[] next = [.. promptTokens.Select(id => (long)id)];
+        while (tokens.Count < options.MaxNewTokens)
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            if (promptTokens.Count + tokens.Count > model.ContextLength)
+            {
+                return new(tokens, StopReason.Context);
+            }
+
+            int token;
+            using (NewDisposeScope())
+            {
+                var hidden = model.HiddenStates(tensor(next, device: model.Device).unsqueeze(0), request); // [1, T, h]
+                var logits = model.Logits(hidden.narrow(1, hidden.shape[1] - 1, 1)).flatten().cpu(); // [V]
+                token = sampler.Choose(logits);
+            }
+
+            tokens.Add(token);
+            onToken?.Invoke(token);
+            if (options.StopIds.Contains(token))
+            {
+                return new(tokens, StopReason.StopToken);
+            }
+
+            next = [token];
+        }
+
+        return new(tokens, StopReason.Length);
+    }
+}
