@@ -1,0 +1,107 @@
+using System.Text.Json.Nodes;
+using GradientAtoms.FineTuning;
+using GradientAtoms.Models.Adapters;
+using GradientAtoms.Models.Checkpoints;
+using GradientAtoms.Runs.Files;
+using GradientAtoms.Runs.Stages;
+using static TorchSharp.torch;
+
+namespace GradientAtoms.Runs.Pipeline;
+
+/// <summary>The adapter of the run: the one that was given, or one that is tuned on the documents.</summary>
+internal static class AdapterStage
+{
+    public const string Name = "adapter";
+    public const string SecondMoments = "adapter-moments.safetensors";
+
+    public static Stage Create(AuditOptions options, ModelFiles model) => options.Adapter is { } folder
+        ? new()
+        {
+            Name = Name,
+            Inputs = [.. ExternalInput.FilesOf("adapter", folder, "adapter_config.json", "adapter_model.*"), .. model.WeightInputs],
+            Run = context => Import(context, folder, model),
+        }
+        : new()
+        {
+            Name = Name,
+            Options = RunJson.Of(options, "rank", "alpha", "target_modules", "epochs", "learning_rate", "seed"),
+            DependsOn = [DocumentsStage.Name],
+            Inputs = model.WeightInputs,
+            Run = context => Tune(context, options, model),
+        };
+
+    private static void Import(StageContext context, string folder, ModelFiles model)
+    {
+        context.Progress?.Report(new(Name, 0, 1, "adapters"));
+        using var adapter = PeftAdapter.Load(folder, model.Loaded.Model);
+        Describe(context, adapter);
+        context.Notes["source"] = "given";
+        context.Notes["changes_nothing"] = adapter.ChangesNothing();
+        context.WriteFolder(RunFiles.Adapter, to =>
+        {
+            foreach (var file in (string[])["adapter_config.json", "adapter_model.safetensors"])
+            {
+                File.Copy(Path.Combine(folder, file), Path.Combine(to, file));
+            }
+        });
+    }
+
+    private static void Tune(StageContext context, AuditOptions options, ModelFiles model)
+    {
+        var texts = DocumentsStage.ReadTexts(context.Folder);
+        var documents = DocumentsStage.ReadTokens(context.Folder, texts);
+        var targets = (options.TargetModules ?? "q_proj,v_proj").Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
+        var configuration = PeftConfiguration.Of(targets, options.Rank, options.Alpha) with { BaseModel = model.Description.Name };
+        using var fresh = LoraAdapter.Create(model.Loaded.Model, configuration, (ulong)RandomStream.Seed(options.Seed, "adapter"));
+        using var result = LoraTrainer.Train(
+            model.Loaded.Model,
+            fresh,
+            [.. documents.Where((_, index) => !texts[index].HeldOut)],
+            [.. documents.Where((_, index) => texts[index].HeldOut)],
+            new() { Epochs = (int)Math.Ceiling(options.Epochs), LearningRate = options.LearningRate, Seed = options.Seed, Rank = options.Rank, Alpha = options.Alpha },
+            new Checkpoints(context),
+            context.Progress,
+            context.CancellationToken);
+        context.WriteFolder(RunFiles.Adapter, to => PeftAdapter.Save(to, result.Adapter, configuration));
+        context.WriteFile(SecondMoments, path => SafetensorsWriter.Write(path, [("second_moments", result.SecondMoments)]));
+        Describe(context, result.Adapter);
+        context.Notes["source"] = "tuned";
+        context.Notes["steps"] = result.Steps;
+        context.Notes["tokens"] = result.Tokens;
+        context.Notes["step_losses"] = new JsonArray([.. result.StepLosses.Select(loss => (JsonNode)loss)]);
+        if (result.HeldOut is { Count: > 0 } heldOut)
+        {
+            context.Notes["held_out_loss_before"] = heldOut[0].Loss;
+            context.Notes["held_out_loss_after"] = heldOut[^1].Loss;
+        }
+    }
+
+    private static void Describe(StageContext context, LoraAdapter adapter)
+    {
+        context.Notes["parameters"] = adapter.ParameterCount;
+        context.Notes["rank"] = adapter.Modules.Max(module => module.Rank);
+        context.Notes["scale"] = adapter.Modules[0].Scale;
+        context.Notes["modules"] = new JsonArray([.. adapter.Modules.Select(module => (JsonNode)module.ModuleName)]);
+    }
+
+    /// <summary>Training states as the stage's running state.</summary>
+    private sealed class Checkpoints(StageContext context) : ITrainingCheckpointSink
+    {
+        public TrainingState? Load()
+        {
+            if (context.State.Load() is not { } saved)
+            {
+                return null;
+            }
+
+            using var scope = NewDisposeScope();
+            using var file = SafetensorsFile.Open(saved.Path);
+            return new(file.Names.ToDictionary(name => name, name => file.ReadRaw(name).DetachFromDisposeScope(), StringComparer.Ordinal), TrainingCounters.FromJson((string)saved.Notes!["counters"]!));
+        }
+
+        public void Save(TrainingState state) => context.State.SaveFile(
+            state.Counters.Step,
+            path => SafetensorsWriter.Write(path, state.Tensors.Select(pair => (pair.Key, pair.Value))),
+            new JsonObject { ["counters"] = state.Counters.ToJson() });
+    }
+}

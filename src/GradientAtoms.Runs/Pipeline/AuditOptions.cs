@@ -1,0 +1,113 @@
+using GradientAtoms.DictionaryLearning;
+
+namespace GradientAtoms.Runs.Pipeline;
+
+/// <summary>How gradients are kept.</summary>
+public enum CoordinateKind
+{
+    /// <summary>Exact where it fits, else a sketch.</summary>
+    Auto,
+
+    /// <summary>All of them: nothing is lost.</summary>
+    Exact,
+
+    /// <summary>A seeded random sketch of the whitened gradients.</summary>
+    Sketch,
+
+    /// <summary>As the reference implementation has it: the coordinates of the 50 largest Kronecker eigenvalues of each map.</summary>
+    Reference,
+
+    /// <summary>All of them, not whitened: a baseline.</summary>
+    Raw,
+}
+
+/// <summary>What an audit is to do. Every default is what <c>gatoms audit</c> does without the option.</summary>
+public sealed record AuditOptions
+{
+    /// <summary>A Hugging Face folder, a GGUF file, or <c>org/name</c> in the local cache.</summary>
+    public required string Model { get; init; }
+
+    /// <summary>The data file.</summary>
+    public required string Data { get; init; }
+
+    /// <summary>The run folder.</summary>
+    public required string Out { get; init; }
+
+    /// <summary>A PEFT folder; null: one is tuned first.</summary>
+    public string? Adapter { get; init; }
+
+    /// <summary>A chat template file instead of the model's own.</summary>
+    public string? ChatTemplate { get; init; }
+
+    /// <summary>Our field names to the rows'.</summary>
+    public IReadOnlyDictionary<string, string> Map { get; init; } = new Dictionary<string, string>(StringComparer.Ordinal);
+
+    /// <summary>The first documents only.</summary>
+    public int? Limit { get; init; }
+
+    /// <summary>Longer documents are cut, and counted.</summary>
+    public int MaxTokens { get; init; } = 512;
+
+    /// <summary>The run's one seed.</summary>
+    public long Seed { get; init; }
+
+    /// <summary>Share of the documents that the dictionary is not learnt from.</summary>
+    public double HeldOut { get; init; } = 0.05;
+
+    /// <summary>Share of the rows that may be unusable.</summary>
+    public double MaxRejected { get; init; } = 0.1;
+
+    /// <summary>Atoms; null: the smaller of 200 and an eighth of the documents.</summary>
+    public int? Atoms { get; init; }
+
+    /// <summary>How gradients are kept.</summary>
+    public CoordinateKind Coordinates { get; init; } = CoordinateKind.Auto;
+
+    /// <summary>Numbers a document in a sketch.</summary>
+    public int SketchSize { get; init; } = 4096;
+
+    /// <summary>δ: the damping relative to the mean eigenvalue.</summary>
+    public double Damping { get; init; } = 0.001;
+
+    /// <summary>Whether the mean document is taken off.</summary>
+    public bool Center { get; init; } = true;
+
+    /// <summary>The penalty on codes; null: searched for <see cref="Nonzeros"/>.</summary>
+    public double? Sparsity { get; init; }
+
+    /// <summary>Atoms a document encodes on, on average.</summary>
+    public double Nonzeros { get; init; } = 4.3;
+
+    /// <summary>What signs codes may have.</summary>
+    public CodeSigns Codes { get; init; } = CodeSigns.Signed;
+
+    /// <summary>Independent starts of the dictionary.</summary>
+    public int Starts { get; init; } = 1;
+
+    /// <summary>Tuning: the adapter's rank.</summary>
+    public int Rank { get; init; } = 8;
+
+    /// <summary>Tuning: LoRA's alpha.</summary>
+    public double Alpha { get; init; } = 16;
+
+    /// <summary>Tuning: names with commas between, or <c>all-linear</c>; null: <c>q_proj,v_proj</c>, what PEFT takes for the llama family.</summary>
+    public string? TargetModules { get; init; }
+
+    /// <summary>Tuning: passes over the documents.</summary>
+    public double Epochs { get; init; } = 1;
+
+    /// <summary>Tuning: the largest learning rate.</summary>
+    public double LearningRate { get; init; } = 3e-4;
+
+    /// <summary>Padded tokens of a batch of the gradient pass.</summary>
+    public int BatchTokens { get; init; } = 1024;
+
+    /// <summary>Memory that the run may take, in bytes; null: what the machine has.</summary>
+    public long? Memory { get; init; }
+
+    /// <summary>Disk that the run may take, in bytes; null: what is free, less 2 GiB.</summary>
+    public long? Disk { get; init; }
+
+    /// <summary><c>cpu</c> or <c>cuda:0</c>.</summary>
+    public string Device { get; init; } = "cpu";
+}

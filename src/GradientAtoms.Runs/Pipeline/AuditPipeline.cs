@@ -1,0 +1,56 @@
+using GradientAtoms.Runs.Files;
+using GradientAtoms.Runs.Stages;
+
+namespace GradientAtoms.Runs.Pipeline;
+
+/// <summary>What an audit did.</summary>
+/// <param name="Stages">Every stage, in order, with what was done and why.</param>
+public sealed record AuditResult(IReadOnlyList<StageOutcome> Stages)
+{
+    /// <summary>Whether everything was there already.</summary>
+    public bool NothingToDo => Stages.All(stage => stage.Decision.Reuse);
+}
+
+/// <summary>Joins the stages: documents, adapter, gradients and curvature, coordinates, dictionary, atoms, report.</summary>
+public static class AuditPipeline
+{
+    /// <summary>Runs an audit, or goes on with one.</summary>
+    /// <param name="options">What to do.</param>
+    /// <param name="decided">Told for each stage what is done and why, before it is done.</param>
+    /// <param name="progress">Told how far a stage is.</param>
+    /// <param name="cancellationToken">Leaves a run that the same options continue.</param>
+    /// <exception cref="GradientAtomsException">Something that the user can put right.</exception>
+    public static AuditResult Run(AuditOptions options, Action<StageDecision>? decided = null, IProgress<StageProgress>? progress = null, CancellationToken cancellationToken = default)
+    {
+        using var model = new ModelFiles(options.Model, options.Device);
+        using var run = RunFolder.Create(options.Out);
+        run.Describe(RunJson.Of(options with { Out = "", Memory = null, Disk = null }), options.Seed);
+        var runner = new StageRunner(run);
+        var outcomes = new List<StageOutcome>();
+        void Do(Stage stage) => outcomes.Add(runner.Run(stage, decided, progress, cancellationToken));
+
+        Do(DocumentsStage.Create(options, model));
+        Do(AdapterStage.Create(options, model));
+        var kind = options.Coordinates == CoordinateKind.Auto ? CoordinateKind.Exact : options.Coordinates;
+        Do(GradientsStage.Create(options, model));
+        Do(CoordinatesStage.Create(options, model, kind));
+        Do(DictionaryStage.Create(options));
+        Do(AtomsStage.Create(options, model, kind));
+        return new(outcomes);
+    }
+
+    /// <summary>Tunes an adapter and stops there.</summary>
+    /// <param name="options">What to do; <see cref="AuditOptions.Adapter"/> is null.</param>
+    /// <param name="decided">Told for each stage what is done and why.</param>
+    /// <param name="progress">Told how far a stage is.</param>
+    /// <param name="cancellationToken">Leaves a run that the same options continue.</param>
+    public static AuditResult Tune(AuditOptions options, Action<StageDecision>? decided = null, IProgress<StageProgress>? progress = null, CancellationToken cancellationToken = default)
+    {
+        using var model = new ModelFiles(options.Model, options.Device);
+        using var run = RunFolder.Create(options.Out);
+        run.Describe(RunJson.Of(options with { Out = "", Memory = null, Disk = null }), options.Seed);
+        var runner = new StageRunner(run);
+        return new([.. new[] { DocumentsStage.Create(options, model), AdapterStage.Create(options, model) }
+            .Select(stage => runner.Run(stage, decided, progress, cancellationToken))]);
+    }
+}

@@ -1,0 +1,98 @@
+using GradientAtoms.Gradients;
+using GradientAtoms.Models;
+using GradientAtoms.Models.Adapters;
+using GradientAtoms.Models.Checkpoints;
+using GradientAtoms.Runs.Stages;
+using GradientAtoms.Text.Documents;
+using static TorchSharp.torch;
+
+namespace GradientAtoms.Runs.Pipeline;
+
+/// <summary>The model of a run: its files as inputs of stages, and the model itself, loaded when a stage first needs it. Owns it.</summary>
+public sealed class ModelFiles : IDisposable
+{
+    private readonly Lazy<LoadedModel> _loaded;
+
+    /// <summary>Describes a model; reads no weights.</summary>
+    /// <param name="path">A Hugging Face folder, a GGUF file, or <c>org/name</c> in the local cache.</param>
+    /// <param name="device">Where the weights go.</param>
+    /// <exception cref="CheckpointException">GA23xx: it is missing, damaged, or of a kind that is not known.</exception>
+    public ModelFiles(string path, string device = "cpu")
+    {
+        Path = path;
+        Description = LoadedModel.Describe(path);
+        _loaded = new(() => LoadedModel.Load(path, new() { Device = DeviceOf(device) }));
+        WeightInputs = [.. Description.Files.Select(file => new ExternalInput($"model/{System.IO.Path.GetFileName(file)}", file))];
+        var folder = System.IO.Path.GetDirectoryName(Description.Files[0])!;
+        TextInputs = Description.Format == "GGUF"
+            ? WeightInputs
+            : ExternalInput.FilesOf("model", folder, "tokenizer*", "special_tokens_map.json", "chat_template*", "config.json");
+        if (Description.Format != "GGUF")
+        {
+            WeightInputs = [.. ExternalInput.FilesOf("model", folder, "config.json"), .. WeightInputs];
+        }
+    }
+
+    /// <summary>As it was named.</summary>
+    public string Path { get; }
+
+    /// <summary>What it is.</summary>
+    public ModelDescription Description { get; }
+
+    /// <summary>The files that the weights come from.</summary>
+    public IReadOnlyList<ExternalInput> WeightInputs { get; }
+
+    /// <summary>The files that tokenizer and chat template come from.</summary>
+    public IReadOnlyList<ExternalInput> TextInputs { get; }
+
+    /// <summary>The model, loaded now if it was not yet.</summary>
+    public LoadedModel Loaded => _loaded.Value;
+
+    /// <summary>Reads an adapter of this model. The caller owns it.</summary>
+    /// <exception cref="AdapterException">GA24xx: it does not belong to this model, or is of a kind that is not known.</exception>
+    public LoraAdapter LoadAdapter(string folder) => PeftAdapter.Load(folder, Loaded.Model);
+
+    /// <summary>Where an adapter's parameters lie in a flat gradient.</summary>
+    public ParameterLayout LayoutOf(LoraAdapter adapter)
+    {
+        var inputs = Loaded.Model.LinearModules.ToDictionary(module => module.Name, module => module.InputName, StringComparer.Ordinal);
+        return ParameterLayout.Of(adapter, name => inputs[name]);
+    }
+
+    /// <summary>Turns documents into tokens as this model has it.</summary>
+    internal ChatTokenizer ChatTokenizer(AuditOptions options)
+    {
+        var template = options.ChatTemplate is { } path ? Text.ChatTemplates.ChatTemplate.Parse(System.IO.File.ReadAllText(path), path) : Loaded.ChatTemplate;
+        return new((text, special) => Loaded.Tokenizer.Encode(text, special), template, NamesOf(Loaded.SpecialTokens), new() { MaxTokens = options.MaxTokens });
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        if (_loaded.IsValueCreated)
+        {
+            _loaded.Value.Dispose();
+        }
+    }
+
+    private static Dictionary<string, string> NamesOf(Text.Tokenization.SpecialTokens tokens) =>
+        new (string Name, string? Text)[] { ("bos_token", tokens.Bos), ("eos_token", tokens.Eos), ("unk_token", tokens.Unk), ("pad_token", tokens.Pad) }
+            .Where(token => token.Text is not null)
+            .ToDictionary(token => token.Name, token => token.Text!, StringComparer.Ordinal);
+
+    private static Device DeviceOf(string name)
+    {
+        try
+        {
+            var asked = new Device(name);
+            return asked.type == TorchSharp.DeviceType.CUDA && !cuda.is_available() ? throw NoSuchDevice(name) : asked;
+        }
+        catch (ArgumentException)
+        {
+            throw NoSuchDevice(name);
+        }
+    }
+
+    private static GradientAtomsException NoSuchDevice(string name) =>
+        new("GA1050", $"--device {name}", "this build or this machine has no such device", "Use --device cpu, or build with -p:Backend=cuda on a machine with an NVIDIA GPU.");
+}

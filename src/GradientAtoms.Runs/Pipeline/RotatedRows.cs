@@ -1,0 +1,86 @@
+using GradientAtoms.Coordinates;
+using GradientAtoms.Models.Checkpoints;
+using static TorchSharp.torch;
+
+namespace GradientAtoms.Runs.Pipeline;
+
+/// <summary>The rotated gradients of a run, read from its shards a range of columns or a few rows at a time.</summary>
+/// <remarks>Each shard holds <c>rows</c> [n, d], float32, and <c>documents</c> [n], the document of each row.</remarks>
+public sealed class RotatedRows : IRowSource, IDisposable
+{
+    private readonly SafetensorsFile[] _shards;
+    private readonly (int Shard, int Row)[] _places; // by document
+    private readonly long[] _order; // row of the stacked shards → document
+
+    /// <summary>Opens the shards.</summary>
+    /// <param name="paths">Of every shard.</param>
+    /// <param name="tensorName">Which of the shards' tensors: <c>rows</c>.</param>
+    /// <exception cref="RunFolderException">GA2610: the shards do not hold every document once.</exception>
+    public RotatedRows(IReadOnlyList<string> paths, string tensorName = "rows")
+    {
+        TensorName = tensorName;
+        _shards = [.. paths.Select(SafetensorsFile.Open)];
+        var documents = new List<long>();
+        foreach (var shard in _shards)
+        {
+            using var indices = shard.ReadRaw("documents");
+            documents.AddRange(indices.data<long>().ToArray());
+        }
+
+        _order = [.. documents];
+        _places = new (int, int)[documents.Count];
+        var seen = new bool[documents.Count];
+        var next = 0;
+        for (var shard = 0; shard < _shards.Length; shard++)
+        {
+            var count = (int)_shards[shard].Entry(tensorName).Shape[0];
+            for (var row = 0; row < count; row++, next++)
+            {
+                var document = documents[next];
+                if (document < 0 || document >= seen.Length || seen[document])
+                {
+                    throw new RunFolderException("GA2610", paths[shard], $"holds document {document} out of place or twice", "Run the same `gatoms audit` again after deleting the run's gradients folder.");
+                }
+
+                seen[document] = true;
+                _places[document] = (shard, row);
+            }
+        }
+
+        ColumnCount = _shards.Length == 0 ? 0 : _shards[0].Entry(tensorName).Shape[1];
+    }
+
+    /// <summary>Which of the shards' tensors is read.</summary>
+    public string TensorName { get; }
+
+    /// <inheritdoc/>
+    public int RowCount => _places.Length;
+
+    /// <inheritdoc/>
+    public long ColumnCount { get; }
+
+    /// <inheritdoc/>
+    public Tensor ReadColumns(long first, long count)
+    {
+        using var scope = NewDisposeScope();
+        var stacked = cat([.. _shards.Select(shard => shard.ReadRows(TensorName, 0, shard.Entry(TensorName).Shape[0], first, count))]); // in the order of the shards
+        var columns = empty_like(stacked);
+        return columns.index_copy_(0, tensor(_order, dtype: ScalarType.Int64), stacked).MoveToOuterDisposeScope();
+    }
+
+    /// <inheritdoc/>
+    public Tensor ReadRows(IReadOnlyList<int> documents)
+    {
+        using var scope = NewDisposeScope();
+        return cat([.. documents.Select(document => _shards[_places[document].Shard].ReadRows(TensorName, _places[document].Row, 1))]).MoveToOuterDisposeScope();
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        foreach (var shard in _shards)
+        {
+            shard.Dispose();
+        }
+    }
+}

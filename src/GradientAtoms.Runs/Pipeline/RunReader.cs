@@ -1,0 +1,24 @@
+using GradientAtoms.Coordinates;
+using GradientAtoms.Models.Checkpoints;
+
+namespace GradientAtoms.Runs.Pipeline;
+
+/// <summary>Opens what the stages of a run have written.</summary>
+public static class RunReader
+{
+    /// <summary>The rotated gradients of a run. The caller owns the result.</summary>
+    /// <exception cref="RunFolderException">GA2607: the run has none.</exception>
+    public static RotatedRows OpenRows(RunFolder run)
+    {
+        var shards = run.Manifest.Stage(GradientsStage.Name)?.Outputs
+            .Where(output => output.Path.StartsWith($"{RunFiles.Gradients}/", StringComparison.Ordinal))
+            .Select(output => run.Need(output.Path)).ToList();
+        return shards is { Count: > 0 }
+            ? new(shards)
+            : throw new RunFolderException("GA2607", run.PathOf(RunFiles.Gradients), "holds no gradients", "Run the same `gatoms audit` again: it makes what is missing.");
+    }
+
+    /// <summary>The coordinates of a run. The caller owns the result.</summary>
+    internal static GramCoordinates ReadCoordinates(SafetensorsFile file) =>
+        GramCoordinates.From(file.ReadRaw("rows"), file.ReadRaw("weights_of_directions"), file.ReadRaw("norms"), meanNorm: 0);
+}

@@ -1,0 +1,171 @@
+using System.Text.Json;
+using GradientAtoms.Atoms;
+using GradientAtoms.Coordinates;
+using GradientAtoms.Curvature;
+using GradientAtoms.DictionaryLearning;
+using GradientAtoms.Gradients;
+using GradientAtoms.Models.Adapters;
+using GradientAtoms.Models.Checkpoints;
+using GradientAtoms.Runs.Files;
+using GradientAtoms.Runs.Formats;
+using GradientAtoms.Steering;
+using GradientAtoms.Text.Documents;
+using static TorchSharp.torch;
+
+namespace GradientAtoms.Runs.Pipeline;
+
+/// <summary>
+/// A finished run with its model: what steering, exports and measurements need, each read when first asked for. Owns what it opens.
+/// </summary>
+public sealed class RunSession : IDisposable
+{
+    private readonly List<IDisposable> _owned = [];
+    private readonly Lazy<LoraAdapter> _adapter;
+    private readonly Lazy<ParameterLayout> _layout;
+    private readonly Lazy<RotatedRows> _rows;
+    private readonly Lazy<CurvatureBases> _bases;
+    private readonly Lazy<Tensor> _eigenvalues;
+    private readonly Lazy<Whitening> _whitening;
+    private readonly Lazy<GramCoordinates> _coordinates;
+    private readonly Lazy<Tensor> _atomRows;
+    private readonly Lazy<SparseCodes> _codes;
+    private readonly Lazy<IReadOnlyList<Atom>> _atoms;
+    private readonly Lazy<IReadOnlyList<TextRow>> _texts;
+
+    /// <summary>Opens a run for reading.</summary>
+    /// <param name="path">The run folder.</param>
+    /// <param name="model">The model, where it has moved since the audit; null: where it was.</param>
+    /// <exception cref="RunFolderException">GA2606: this is no run. GA2607: a part of it is missing.</exception>
+    public RunSession(string path, string? model = null)
+    {
+        Folder = RunFolder.OpenRead(path);
+        Options = Folder.Manifest.Options?.Deserialize<AuditOptions>(RunJson.Compact)
+            ?? throw new RunFolderException("GA2607", path, "has no options: its audit never began", "Run `gatoms audit` again.");
+        Model = new(model ?? Options.Model, Options.Device);
+        _owned.Add(Model);
+        _adapter = Owned(() => Model.LoadAdapter(Folder.PathOf(RunFiles.Adapter)));
+        _layout = new(() => Model.LayoutOf(Adapter));
+        _rows = Owned(() => RunReader.OpenRows(Folder));
+        _bases = Owned(() => CurvatureFile.ReadBases(Folder.Need(RunFiles.Curvature), Layout));
+        _eigenvalues = Owned(() => CurvatureFile.ReadEigenvalues(Folder.Need(RunFiles.Curvature), Layout).DetachFromDisposeScope());
+        _whitening = Owned(() => CoordinatesStage.ReadWhitening(Folder, Layout, Kind, Options.Damping));
+        _coordinates = Owned(() =>
+        {
+            using var file = SafetensorsFile.Open(Folder.Need(CoordinatesStage.File));
+            return RunReader.ReadCoordinates(file);
+        });
+        _atomRows = Owned(() =>
+        {
+            using var file = SafetensorsFile.Open(Folder.Need(RunFiles.Dictionary));
+            return file.ReadRaw("atoms").DetachFromDisposeScope();
+        });
+        _codes = new(() => CodesFile.Read(Folder.Need(RunFiles.Codes)).Codes);
+        _atoms = new(() => AtomsFile.Read(Folder.Need(RunFiles.Atoms)));
+        _texts = new(() => DocumentsStage.ReadTexts(Folder));
+    }
+
+    /// <summary>The run.</summary>
+    public RunFolder Folder { get; }
+
+    /// <summary>The options of its audit.</summary>
+    public AuditOptions Options { get; }
+
+    /// <summary>The model, loaded when first asked for.</summary>
+    public ModelFiles Model { get; }
+
+    /// <summary>How the run keeps gradients.</summary>
+    public CoordinateKind Kind => Enum.Parse<CoordinateKind>(
+        (string)Folder.Manifest.Stage(CoordinatesStage.Name)?.Options["coordinates"]!
+            ?? throw new RunFolderException("GA2607", Folder.Path, "has no coordinates", "Run the same `gatoms audit` again: it makes what is missing."),
+        ignoreCase: true);
+
+    /// <summary>The adapter that was audited.</summary>
+    public LoraAdapter Adapter => _adapter.Value;
+
+    /// <summary>Where its parameters lie in a flat gradient.</summary>
+    public ParameterLayout Layout => _layout.Value;
+
+    /// <summary>Rotated gradients of the documents.</summary>
+    public IRowSource Rows => _rows.Value;
+
+    /// <summary>Eigenbases.</summary>
+    public CurvatureBases Bases => _bases.Value;
+
+    /// <summary>Measured eigenvalues, <c>[d]</c>, float64.</summary>
+    public Tensor Eigenvalues => _eigenvalues.Value;
+
+    /// <summary>How the coordinates are whitened.</summary>
+    public Whitening Whitening => _whitening.Value;
+
+    /// <summary>The space that the atoms live in.</summary>
+    public GramCoordinates Coordinates => _coordinates.Value;
+
+    /// <summary>The dictionary, <c>[K, k]</c>.</summary>
+    public Tensor AtomRows => _atomRows.Value;
+
+    /// <summary>The codes, <c>[N, K]</c>.</summary>
+    public SparseCodes Codes => _codes.Value;
+
+    /// <summary>The atoms as listed.</summary>
+    public IReadOnlyList<Atom> Atoms => _atoms.Value;
+
+    /// <summary>What a reader sees of the documents.</summary>
+    public IReadOnlyList<TextRow> Texts => _texts.Value;
+
+    /// <summary>The documents as tokens.</summary>
+    public IReadOnlyList<TokenizedDocument> Documents => DocumentsStage.ReadTokens(Folder, Texts);
+
+    /// <summary>Directions of poles; valid as long as this session.</summary>
+    public PoleDirections Directions() => new(Rows, Bases, Eigenvalues, Whitening, Coordinates, AtomRows, Codes);
+
+    /// <summary>Finds a pole by its id; an atom's id alone means its + pole.</summary>
+    /// <exception cref="RunFolderException">GA2612: there is no such pole.</exception>
+    public (Atom Atom, Pole Pole) FindPole(string id)
+    {
+        foreach (var atom in Atoms)
+        {
+            foreach (var pole in atom.Poles)
+            {
+                if (pole.Id == id || (atom.Id == id && pole.Sign > 0))
+                {
+                    return (atom, pole);
+                }
+            }
+        }
+
+        throw new RunFolderException("GA2612", Folder.Path, $"has no pole {id}", "List them with `gatoms atoms RUN`; a pole's id is its atom's with + or -.");
+    }
+
+    /// <summary>The second moments of the run's own fine-tune. The caller owns them.</summary>
+    /// <returns><c>[d]</c>, or null where the adapter was given.</returns>
+    public Tensor? SecondMoments()
+    {
+        var path = Folder.PathOf(AdapterStage.SecondMoments);
+        if (!File.Exists(path))
+        {
+            return null;
+        }
+
+        using var file = SafetensorsFile.Open(path);
+        return file.ReadRaw("second_moments");
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        for (var i = _owned.Count - 1; i >= 0; i--)
+        {
+            _owned[i].Dispose();
+        }
+
+        Folder.Dispose();
+    }
+
+    private Lazy<T> Owned<T>(Func<T> open)
+        where T : IDisposable => new(() =>
+    {
+        var value = open();
+        _owned.Add(value);
+        return value;
+    });
+}
