@@ -89,10 +89,10 @@ public static class CsvExport
                 row.Id, row.SourceRow, row.Tokens, row.TrainedTokens, row.TruncatedTokens, row.Loss, row.GradientNorm, row.WhitenedNorm, row.Split, row.Status, row.Reason, row.DuplicateOf,
             })),
         ExportTable.Atoms => (
-            ["atom", "pole", "sign", "documents", "share", "coherence", "coherence_raw", "coherence_reference", "keywords", "label"],
+            ["atom", "pole", "sign", "documents", "supported", "share", "coherence", "coherence_raw", "coherence_reference", "keywords", "label"],
             AtomsFile.Read(run.Need(RunFiles.Atoms)).SelectMany(atom => atom.Poles.Select(pole => new object?[]
             {
-                atom.Id, pole.Id, pole.Sign, pole.Documents, atom.Share, pole.Coherence, pole.CoherenceRaw, atom.CoherenceReference, pole.Keywords is null ? null : string.Join(' ', pole.Keywords), pole.Label,
+                atom.Id, pole.Id, pole.Sign, pole.Documents, pole.Supported, atom.Share, pole.Coherence, pole.CoherenceRaw, atom.CoherenceReference, pole.Keywords is null ? null : string.Join(' ', pole.Keywords), pole.Label,
             }))),
         ExportTable.Modules => (
             ["atom", "module", "share"],
@@ -148,6 +148,7 @@ public static class CsvExport
         null => "",
         double number => number.ToString("R", CultureInfo.InvariantCulture),
         float number => number.ToString("R", CultureInfo.InvariantCulture),
+        bool yes => yes ? "true" : "false",
         IFormattable number => number.ToString(null, CultureInfo.InvariantCulture),
         _ => value.ToString() ?? "",
     };

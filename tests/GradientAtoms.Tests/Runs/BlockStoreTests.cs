@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Text.Json.Nodes;
 using GradientAtoms.Runs;
 using GradientAtoms.Runs.Stages;
@@ -7,6 +8,7 @@ namespace GradientAtoms.Tests.Runs;
 public sealed class BlockStoreTests : IDisposable
 {
     private const int BlockCount = 6;
+    private const string ChildFolder = "GATOMS_TEST_CHILD_FOLDER";
     private readonly TemporaryFolder _folder = new();
     private readonly List<int> _computed = [];
     private int _reused;
@@ -16,7 +18,7 @@ public sealed class BlockStoreTests : IDisposable
     // A sum over blocks, kept as a state, in numbers whose order of addition shows.
     private StageRecordFiles Audit(string run = "run", int seed = 1, Action<int>? before = null, Action<int>? between = null, Action<int>? after = null)
     {
-        using var folder = RunFolder.Create(_folder[run]);
+        using var folder = RunFolder.Create(Path.IsPathRooted(run) ? run : _folder[run]);
         var stage = new Stage
         {
             Name = "gradients",
@@ -65,7 +67,7 @@ public sealed class BlockStoreTests : IDisposable
     public void A_stage_that_dies_anywhere_goes_on_there_and_ends_with_the_same_bytes()
     {
         var whole = Audit("whole");
-        for (var at = 0; at < BlockCount; at++)
+        foreach (var at in new[] { 0, 3, BlockCount - 1 })
         {
             foreach (var (name, run) in new (string, Action<string>)[]
             {
@@ -82,6 +84,67 @@ public sealed class BlockStoreTests : IDisposable
                 Assert.Equal(Enumerable.Range(name == "after" ? at + 1 : at, BlockCount - at - (name == "after" ? 1 : 0)), _computed);
             }
         }
+    }
+
+    [Fact]
+    public void A_run_killed_at_any_moment_goes_on_to_the_same_bytes()
+    {
+        // A copy of the folder at a moment is what a kill at that moment leaves: nothing is tidied up, not even the lock.
+        var copies = new List<string>();
+        void Copy(int block)
+        {
+            var copy = $"copy-{copies.Count}";
+            foreach (var file in Directory.GetFiles(_folder["run"], "*", SearchOption.AllDirectories).Where(file => Path.GetFileName(file) != ".lock"))
+            {
+                _folder.Write($"{copy}/{Path.GetRelativePath(_folder["run"], file)}", "");
+                File.Copy(file, _folder[$"{copy}/{Path.GetRelativePath(_folder["run"], file)}"], overwrite: true);
+            }
+
+            copies.Add(copy);
+        }
+
+        var whole = Audit(before: Copy, between: Copy, after: Copy);
+        Assert.Equal(3 * BlockCount, copies.Count);
+        foreach (var copy in copies)
+        {
+            var resumed = Audit(copy);
+            Assert.Equal(whole.OutputHash, resumed.OutputHash);
+            Assert.Equal(whole.Files, resumed.Files);
+        }
+    }
+
+    [Fact]
+    public void Two_runs_give_the_same_bytes()
+    {
+        // The same test is the process that the next one kills: then it goes slowly, in a folder that it is told.
+        var slow = Environment.GetEnvironmentVariable(ChildFolder);
+        void Wait(int block) => Thread.Sleep(slow is null ? 0 : 200);
+        var first = Audit(slow ?? "first", between: Wait, after: Wait);
+        Assert.Equal(first.OutputHash, Audit("second").OutputHash);
+    }
+
+    [Fact]
+    public async Task A_killed_process_leaves_a_run_that_goes_on_to_the_same_bytes()
+    {
+        var whole = Audit("whole");
+        var start = new ProcessStartInfo(Path.Combine(AppContext.BaseDirectory, "GradientAtoms.Tests"), ["-method", $"{typeof(BlockStoreTests).FullName}.{nameof(Two_runs_give_the_same_bytes)}"])
+        {
+            RedirectStandardOutput = true,
+            Environment = { [ChildFolder] = _folder["run"] },
+        };
+        using var child = Process.Start(start)!;
+        var deadline = Stopwatch.StartNew();
+        while (!File.Exists(_folder["run/gradients/block-00002.bin"]))
+        {
+            Assert.False(child.HasExited || deadline.Elapsed > TimeSpan.FromSeconds(60), "the child did not come so far");
+            await Task.Delay(10, TestContext.Current.CancellationToken);
+        }
+
+        child.Kill();
+        await child.WaitForExitAsync(TestContext.Current.CancellationToken);
+        Assert.True(File.Exists(_folder["run/run.lock"]));
+        Assert.Equal(whole.OutputHash, Audit().OutputHash);
+        Assert.InRange(_reused, 2, BlockCount - 1);
     }
 
     [Fact]

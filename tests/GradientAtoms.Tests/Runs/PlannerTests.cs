@@ -1,0 +1,156 @@
+using GradientAtoms.Gradients;
+using GradientAtoms.Runs.Planning;
+
+namespace GradientAtoms.Tests.Runs;
+
+public sealed class PlannerTests
+{
+    private const long Gib = 1L << 30;
+
+    // The shapes of SmolLM2-135M with rank 8 on q and v of 30 layers.
+    private static PlanRequest Request(int documents = 1500, long memory = 64 * Gib, long disk = 1000 * Gib) => new()
+    {
+        Documents = documents,
+        Tokens = documents * 150L,
+        TrainedTokens = documents * 60L,
+        LongestDocument = 256,
+        ModelParameters = 134_515_008,
+        VocabularySize = 49_152,
+        Layout = Layout(),
+        Atoms = 200,
+        Budget = new(memory, disk),
+    };
+
+    private static ParameterLayout Layout()
+    {
+        var maps = new List<TrackedMap>();
+        var offset = 0L;
+        void Add(string module, string name, int outputs, int inputs, string input)
+        {
+            maps.Add(new($"{module}.{name}", module, outputs, inputs, offset, input));
+            offset += (long)outputs * inputs;
+        }
+
+        for (var layer = 0; layer < 30; layer++)
+        {
+            foreach (var (module, outputs) in new[] { ("q_proj", 576), ("v_proj", 192) })
+            {
+                Add($"layers.{layer}.{module}", "lora_A", 8, 576, $"layers.{layer}.attention");
+                Add($"layers.{layer}.{module}", "lora_B", outputs, 8, $"layers.{layer}.{module}.lora_B");
+            }
+        }
+
+        return new(maps);
+    }
+
+    [Fact]
+    public void Few_documents_are_kept_exactly()
+    {
+        var plan = Planner.Plan(Request());
+        Assert.Equal(CoordinateKind.Exact, plan.Coordinates);
+        Assert.Equal((Layout().Size, 1500L), (plan.RowSize, plan.DictionarySize));
+        Assert.True(plan.KeepsAllGradients);
+        Assert.Equal(0, plan.CosineError);
+
+        // Twice N·d·4 bytes, and less than a tenth more.
+        Assert.InRange(plan.DiskBytes, 2 * 1500 * Layout().Size * 4, 2.2 * 1500 * Layout().Size * 4);
+    }
+
+    [Fact]
+    public void Blocks_cover_the_documents_and_are_about_as_large_as_they_should_be()
+    {
+        var plan = Planner.Plan(Request());
+        Assert.InRange(plan.BlockCount * plan.BlockDocuments, 1500, 1500 + plan.BlockDocuments - 1);
+        Assert.InRange(plan.BlockDocuments * Layout().Size * 4, 64L << 20, 128L << 20);
+        Assert.Equal(8, Planner.BlockDocuments(1L << 40));
+        Assert.Equal(512, Planner.BlockDocuments(1));
+    }
+
+    [Fact]
+    public void With_less_disk_only_a_sample_is_kept_for_the_eigenvalues()
+    {
+        var rows = 1500 * Layout().Size * 4;
+        var plan = Planner.Plan(Request(disk: (long)(rows * 1.5)));
+        Assert.Equal((CoordinateKind.Exact, false, 225), (plan.Coordinates, plan.KeepsAllGradients, plan.SampleDocuments));
+        Assert.True(plan.DiskBytes <= rows * 1.5);
+    }
+
+    [Fact]
+    public void With_still_less_disk_or_many_documents_rows_are_sketched_and_the_plan_says_why()
+    {
+        var rows = 1500 * Layout().Size * 4;
+        var small = Planner.Plan(Request(disk: (long)(rows * 0.6)));
+        Assert.Equal(CoordinateKind.Sketch, small.Coordinates);
+        Assert.Contains("of disk", small.Why, StringComparison.Ordinal);
+        var many = Planner.Plan(Request(documents: 20_000));
+        Assert.Equal(CoordinateKind.Sketch, many.Coordinates);
+        Assert.Contains("20,000 documents", many.Why, StringComparison.Ordinal);
+        Assert.Equal(1 / Math.Sqrt(many.RowSize), many.CosineError);
+    }
+
+    [Fact]
+    public void A_sketch_is_narrowed_until_it_fits()
+    {
+        // 100,000 rows of 16,384 numbers are 6.1 GiB; the sample of the gradients is left out of the picture.
+        var request = Request(documents: 100_000) with { SampleShare = 0.001 };
+        var wide = Planner.Plan(request);
+        var narrow = Planner.Plan(request with { Budget = new(64 * Gib, 4 * Gib) });
+        Assert.Equal((16_384, 8_192), (wide.RowSize, narrow.RowSize));
+        Assert.True(narrow.DiskBytes <= 4 * Gib);
+        Assert.True(narrow.CosineError > wide.CosineError);
+    }
+
+    [Theory]
+    [InlineData(64, 0.01, null, "GA3001")]
+    [InlineData(0.5, 100, null, "GA3002")]
+    [InlineData(64, 100, 10.0, "GA3003")]
+    public void What_does_not_fit_at_all_is_a_coded_error(double memory, double disk, double? seconds, string code)
+    {
+        var request = Request() with { Budget = new((long)(memory * Gib), (long)(disk * Gib), seconds) };
+        Assert.Equal(code, Assert.Throws<PlanException>(() => Planner.Plan(request)).Code);
+    }
+
+    [Fact]
+    public void Exact_coordinates_of_too_many_documents_are_refused_where_they_were_asked_for()
+    {
+        var request = Request(documents: 10_001) with { Coordinates = CoordinateKind.Exact };
+        Assert.Equal("GA3004", Assert.Throws<PlanException>(() => Planner.Plan(request)).Code);
+        Assert.Equal(CoordinateKind.Exact, Planner.Plan(request with { Documents = 10_000 }).Coordinates);
+    }
+
+    [Fact]
+    public void The_reference_projection_has_its_coordinates_of_each_map()
+    {
+        var plan = Planner.Plan(Request() with { Coordinates = CoordinateKind.Reference });
+        Assert.Equal(120 * 50, plan.RowSize);
+        Assert.Null(plan.CosineError);
+    }
+
+    [Fact]
+    public void More_documents_tokens_or_epochs_take_longer_and_a_faster_machine_does_not()
+    {
+        var request = Request();
+        var seconds = Planner.Plan(request).Seconds;
+        Assert.True(Planner.Plan(Request(documents: 1600)).Seconds > seconds);
+        Assert.True(Planner.Plan(request with { Tokens = request.Tokens * 2 }).Seconds > seconds);
+        Assert.True(Planner.Plan(request with { TuneEpochs = 1 }).Seconds > seconds);
+        Assert.True(Planner.Plan(request with { Speeds = request.Speeds.WithTokensPerSecond(1000, request.ModelParameters) }).Seconds < seconds);
+        Assert.Equal(seconds, Planner.Plan(request).Seconds);
+    }
+
+    [Fact]
+    public void The_passes_take_what_the_measured_speed_says()
+    {
+        var request = Request() with { TuneEpochs = 3, Speeds = new Speeds().WithTokensPerSecond(115, 134_515_008) };
+        Assert.Equal(3 * request.Tokens / 115.0, Planner.Plan(request).Stages[0].Seconds, 6);
+    }
+
+    [Fact]
+    public void A_budget_counts_what_the_run_already_has_as_free()
+    {
+        using var folder = new TemporaryFolder();
+        var before = Budget.For(folder["run"]);
+        Assert.InRange(before.MemoryBytes, 1, long.MaxValue);
+        Assert.Equal((3, 5, 7.0), (Budget.For(folder["run"], 3, 5, 7).MemoryBytes, Budget.For(folder["run"], 3, 5, 7).DiskBytes, Budget.For(folder["run"], 3, 5, 7).TimeSeconds));
+    }
+}
