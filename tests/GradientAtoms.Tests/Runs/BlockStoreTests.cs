@@ -130,6 +130,7 @@ public sealed class BlockStoreTests : IDisposable
         var start = new ProcessStartInfo(Path.Combine(AppContext.BaseDirectory, "GradientAtoms.Tests"), ["-method", $"{typeof(BlockStoreTests).FullName}.{nameof(Two_runs_give_the_same_bytes)}"])
         {
             RedirectStandardOutput = true,
+            UseShellExecute = false,
             Environment = { [ChildFolder] = _folder["run"] },
         };
         using var child = Process.Start(start)!;
