@@ -1,4 +1,5 @@
 using GradientAtoms.Atoms;
+using GradientAtoms.Runs.Manifest;
 
 namespace GradientAtoms.Runs.Reports;
 
@@ -21,7 +22,7 @@ public sealed record ReportData
     public ReportTuning? Tuning { get; init; }
 
     /// <summary>The gradients' checks against autograd, a batch of one and finite differences.</summary>
-    public IReadOnlyList<ReportCheck> SelfChecks { get; init; } = [];
+    public IReadOnlyList<SelfCheck> SelfChecks { get; init; } = [];
 
     /// <summary>How much of what was trained the run looked at.</summary>
     public ReportCoverage? Coverage { get; init; }
@@ -32,7 +33,7 @@ public sealed record ReportData
     /// <summary>The atoms, in the order in which they are to be listed.</summary>
     public required IReadOnlyList<Atom> Atoms { get; init; }
 
-    /// <summary>Where each atom lies on the map, in the order of <see cref="Atoms"/>; empty where there is no map.</summary>
+    /// <summary>Where each atom lies on the map (<see cref="AtomMap.Layout(TorchSharp.torch.Tensor, DictionaryLearning.SparseCodes?)"/>, taken by <see cref="Atom.Row"/>), in the order of <see cref="Atoms"/>; empty where there is no map.</summary>
     public IReadOnlyList<MapPoint> Map { get; init; } = [];
 
     /// <summary>What each lossy step kept of the gradients' energy, in order.</summary>
@@ -112,16 +113,6 @@ public sealed record ReportTuning(int Steps, double? HeldOutLossBefore, double? 
 {
     /// <summary>Loss by step, for the curve: (step, loss).</summary>
     public IReadOnlyList<(int Step, double Loss)> Curve { get; init; } = [];
-}
-
-/// <summary>One self-check of the gradients.</summary>
-/// <param name="Name">Such as <c>against autograd</c>.</param>
-/// <param name="Error">The largest relative error.</param>
-/// <param name="Allowed">What passes.</param>
-public sealed record ReportCheck(string Name, double Error, double Allowed)
-{
-    /// <summary>Whether the error is within what is allowed.</summary>
-    public bool Passed => Error <= Allowed;
 }
 
 /// <summary>Share of the trained parameters that the run looked at.</summary>

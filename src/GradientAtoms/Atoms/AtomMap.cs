@@ -1,3 +1,4 @@
+using GradientAtoms.DictionaryLearning;
 using static TorchSharp.torch;
 
 namespace GradientAtoms.Atoms;
@@ -26,29 +27,28 @@ public static class AtomMap
     /// <summary>The map of a dictionary.</summary>
     /// <param name="atoms"><c>[K, k]</c>, one atom a row; rows need not have unit norm.</param>
     /// <param name="codes"><c>[N, K]</c>, the documents' codes; null where only directions count.</param>
-    /// <returns>K points.</returns>
+    /// <returns>K points, in the order of the rows.</returns>
     /// <exception cref="ArgumentException">Shapes disagree.</exception>
-    public static IReadOnlyList<MapPoint> Layout(Tensor atoms, Tensor? codes = null)
+    public static IReadOnlyList<MapPoint> Layout(Tensor atoms, SparseCodes? codes = null)
     {
         ArgumentNullException.ThrowIfNull(atoms);
-        if (atoms.dim() != 2 || (codes is not null && (codes.dim() != 2 || codes.shape[1] != atoms.shape[0])))
+        if (atoms.dim() != 2 || (codes is not null && codes.AtomCount != atoms.shape[0]))
         {
             throw new ArgumentException("atoms are [K, k] and codes [N, K]", nameof(atoms));
         }
 
         using var scope = NewDisposeScope();
         using var gradients = no_grad();
-        var direction = Cosines(atoms.cpu().to(ScalarType.Float64)).square(); // [K, K]
-        var similarity = codes is null
-            ? direction
-            : (direction + Cosines(codes.cpu().to(ScalarType.Float64).abs().t())) / 2;
-        return Layout(similarity);
+        var rows = atoms.cpu().to(ScalarType.Float64);
+        var unit = rows / rows.norm(1, keepdim: true).clamp(min: 1e-30);
+        var direction = unit.matmul(unit.t()).square().clamp(0, 1); // [K, K]
+        return LayoutOf(codes is null ? direction : (direction + UseCosines(codes)) / 2);
     }
 
     /// <summary>The map of given similarities.</summary>
     /// <param name="similarity"><c>[K, K]</c>, symmetric, 1 on the diagonal, 0 to 1 elsewhere.</param>
     /// <returns>K points.</returns>
-    internal static IReadOnlyList<MapPoint> Layout(Tensor similarity)
+    internal static IReadOnlyList<MapPoint> LayoutOf(Tensor similarity)
     {
         var count = (int)similarity.shape[0];
         if (count < 3)
@@ -67,11 +67,28 @@ public static class AtomMap
         return Fit(points);
     }
 
-    private static Tensor Cosines(Tensor rows)
+    /// <summary>Cosines of the absolute codes of each two atoms, <c>[K, K]</c>: 1 where the same documents use them alike.</summary>
+    private static Tensor UseCosines(SparseCodes codes)
     {
+        var count = codes.AtomCount;
+        var products = new double[count * count];
+        for (var document = 0; document < codes.DocumentCount; document++)
+        {
+            var atoms = codes.AtomsOf(document);
+            var values = codes.CodesOf(document);
+            for (var left = 0; left < atoms.Length; left++)
+            {
+                for (var right = 0; right < atoms.Length; right++)
+                {
+                    products[(atoms[left] * count) + atoms[right]] += Math.Abs((double)values[left] * values[right]);
+                }
+            }
+        }
+
         using var scope = NewDisposeScope();
-        var unit = rows / rows.norm(1, keepdim: true).clamp(min: 1e-30);
-        return unit.matmul(unit.t()).clamp(-1, 1).MoveToOuterDisposeScope(); // [K, K]
+        var gram = tensor(products).reshape(count, count);
+        var norms = gram.diagonal().sqrt().clamp(min: 1e-30);
+        return (gram / norms.unsqueeze(0) / norms.unsqueeze(1)).clamp(0, 1).MoveToOuterDisposeScope();
     }
 
     /// <summary>Torgerson's scaling: the two leading eigenvectors of the doubly centred Gram matrix, times their roots.</summary>

@@ -1,0 +1,137 @@
+using System.Globalization;
+using System.Text;
+using GradientAtoms.Atoms;
+
+namespace GradientAtoms.Runs.Reports;
+
+/// <summary>The table of atoms, each with both poles and their documents.</summary>
+internal static class AtomSection
+{
+    private const int DocumentsPerPole = 10;
+
+    // The file stays near a megabyte: what the markup of atoms and documents leaves of it is for the documents' texts.
+    private const int FileBudget = 1_000_000;
+    private const int MarkupPerAtom = 1_500;
+    private const int MarkupPerDocument = 75;
+
+    public static void Write(StringBuilder page, ReportData data)
+    {
+        var listed = data.Atoms.Sum(atom => atom.Poles.Sum(pole => Math.Min(pole.Top.Count, DocumentsPerPole)));
+        var length = Math.Clamp((FileBudget - (data.Atoms.Count * MarkupPerAtom)) / Math.Max(listed, 1) - MarkupPerDocument, 60, 700);
+        page.Append($"""
+            <section aria-labelledby="atoms">
+            <h2 id="atoms">Atoms</h2>
+            <p>Each atom has up to two poles, marked <span class="p">+</span> and <span class="m">−</span>: its documents of either sign. Up to {DocumentsPerPole.ToString(CultureInfo.InvariantCulture)} documents of a pole are shown with their codes, strongest first, their texts cut at about {Html.Count(length)} characters; <code>gatoms atoms</code> and <code>gatoms docs</code> show them whole.</p>
+            <div class="tools">
+            <label>Filter <input type="search" id="atom-filter" placeholder="keyword, document text, module" /></label>
+            <button type="button" id="atom-open">Open all</button> <button type="button" id="atom-close">Close all</button>
+            <span id="atom-status" role="status" class="soft"></span>
+            </div>
+            <div class="wrap">
+            <table class="atoms" id="atom-table">
+            <caption>Atoms{(data.Atoms.Any(atom => atom.Share is not null) ? ", largest share first" : string.Empty)}. Headings sort.</caption>
+            <thead><tr><th scope="col">Atom</th><th scope="col">Keywords of its poles</th>{Head("documents", "Documents")}{Head("coherence", "Coherence")}{Head("share", "Share")}<th scope="col">Top module</th></tr></thead>
+
+            """);
+        foreach (var atom in data.Atoms)
+        {
+            WriteAtom(page, data, atom, length);
+        }
+
+        page.Append("</table>\n</div>\n</section>\n");
+    }
+
+    /// <summary>The atom's best coherence over its poles.</summary>
+    public static double? Coherence(Atom atom) => atom.Poles.Max(pole => pole.Coherence ?? pole.CoherenceRaw);
+
+    private static string Head(string key, string text) => $"<th scope=\"col\" class=\"n\"><button type=\"button\" data-key=\"{key}\">{text}</button></th>";
+
+    private static void WriteAtom(StringBuilder page, ReportData data, Atom atom, int length)
+    {
+        var id = Html.Escape(atom.Id);
+        var coherence = Coherence(atom);
+        page.Append($"<tbody id=\"atom-{id}\" data-documents=\"{atom.Poles.Sum(pole => pole.Documents).ToString(CultureInfo.InvariantCulture)}\"{Data("coherence", coherence)}{Data("share", atom.Share)}>\n<tr class=\"s\"><th scope=\"row\"><button type=\"button\" class=\"o id\" aria-expanded=\"true\" aria-controls=\"d-{id}\">{id}</button></th><td>");
+        foreach (var pole in atom.Poles)
+        {
+            page.Append($"<span class=\"kw\">{Sign(pole)} {Name(pole)}</span>");
+        }
+
+        page.Append($"</td><td class=\"n\">{Lines(atom, pole => Html.Count(pole.Documents))}</td><td class=\"n\">{Lines(atom, pole => pole.Coherence is { } value ? Html.Cosine(value) : "–")}</td><td class=\"n\">{(atom.Share is { } share ? Html.Percent(share) : "–")}</td><td><code>{(atom.Modules is [var first, ..] ? Html.Escape(Shorten(first.Name)) : "–")}</code></td></tr>\n");
+        page.Append($"<tr class=\"d\" id=\"d-{id}\"><td colspan=\"6\"><div class=\"poles\">");
+        foreach (var pole in atom.Poles)
+        {
+            WritePole(page, data, pole, length);
+        }
+
+        page.Append("</div>");
+        WriteModules(page, atom);
+        if (atom.CoherenceReference is { } reference)
+        {
+            page.Append($"<p class=\"soft\">Coherence as the reference has it (top 20 by size of code, signs mixed, raw gradients): {Html.Cosine(reference)}.</p>");
+        }
+
+        page.Append("</td></tr>\n</tbody>\n");
+    }
+
+    private static void WritePole(StringBuilder page, ReportData data, Pole pole, int length)
+    {
+        page.Append($"<section aria-label=\"Pole {Html.Escape(pole.Id)}\"><h3>{Sign(pole)} <span class=\"id\">{Html.Escape(pole.Id)}</span>{(pole.Label is { } label ? " " + Html.Escape(label) : string.Empty)}</h3><p class=\"soft\">{Html.Of(pole.Documents, "document")}{Figure("coherence", pole.Coherence)}{Figure("of raw gradients", pole.CoherenceRaw)}</p><ol>");
+        foreach (var top in pole.Top.Take(DocumentsPerPole))
+        {
+            page.Append($"<li><i>{top.Code.ToString("+0.000;−0.000;0.000", CultureInfo.InvariantCulture)}</i><b class=\"id\">{Html.Snippet(top.Id, 60)}</b>");
+            if (data.Documents.TryGetValue(top.Id, out var document))
+            {
+                // The answer is what is trained on: it gets the larger part, and what a short prompt leaves.
+                var prompt = Html.Snippet(document.Prompt, length * 2 / 5);
+                page.Append(prompt.Length > 0 ? $"<q>{prompt}</q>" : string.Empty).Append($"<span>{Html.Snippet(document.Answer, Math.Max(length - prompt.Length, length / 2))}</span>");
+            }
+
+            page.Append("</li>\n");
+        }
+
+        page.Append("</ol>");
+        if (pole.Documents > DocumentsPerPole)
+        {
+            page.Append($"<p class=\"soft\">… and {Html.Count(pole.Documents - DocumentsPerPole)} more: <code>gatoms docs RUN --pole {Html.Escape(pole.Id)}</code></p>");
+        }
+
+        page.Append("</section>");
+    }
+
+    private static void WriteModules(StringBuilder page, Atom atom)
+    {
+        if (atom.Modules is not { Count: > 0 } modules)
+        {
+            return;
+        }
+
+        page.Append("<div class=\"bars\" role=\"group\" aria-label=\"Modules of the atom\">");
+        foreach (var module in modules.Take(5))
+        {
+            page.Append($"<code>{Html.Escape(module.Name)}</code>{Bar(module.Share)}<span>{Html.Percent(module.Share)}</span>");
+        }
+
+        page.Append("</div>");
+    }
+
+    /// <summary>A bar filled up to a share.</summary>
+    public static string Bar(double share) => $"<div class=\"bar\"><b style=\"width:{(Math.Clamp(share, 0, 1) * 100).ToString("0.#", CultureInfo.InvariantCulture)}%\"></b></div>";
+
+    private static string Lines(Atom atom, Func<Pole, string> figure) => string.Concat(atom.Poles.Select(pole => $"<span class=\"kw\">{figure(pole)}</span>"));
+
+    private static string Sign(Pole pole) => pole.Sign > 0 ? "<span class=\"p\">+</span>" : "<span class=\"m\">−</span>";
+
+    private static string Name(Pole pole) => pole.Label is { } label ? Html.Escape(label)
+        : pole.Keywords is { Count: > 0 } words ? Html.Escape(string.Join(", ", words.Take(6))) : "<span class=\"soft\">–</span>";
+
+    private static string Figure(string name, double? value) => value is { } number ? $" · {name} {Html.Cosine(number)}" : string.Empty;
+
+    private static string Data(string name, double? value) => value is { } number ? $" data-{name}=\"{number.ToString("R", CultureInfo.InvariantCulture)}\"" : string.Empty;
+
+    /// <summary>The layer's number and the kind: <c>3 · q_proj</c>.</summary>
+    private static string Shorten(string module)
+    {
+        var name = ModuleName.Parse(module);
+        return name.Layer is { } layer ? $"{layer.ToString(CultureInfo.InvariantCulture)} · {name.Kind}" : name.Kind;
+    }
+}
