@@ -31,6 +31,9 @@ internal sealed record CliHost
     /// <summary>Resident memory of the process, in bytes.</summary>
     public Func<long> ResidentBytes { get; init; } = () => Environment.WorkingSet;
 
+    /// <summary>Columns of the terminal that shows <see cref="Out"/>; null where there is none.</summary>
+    public int? Width { get; init; }
+
     /// <summary>Where the details of an unexpected failure go.</summary>
     public string CrashFolder { get; init; } = Path.GetTempPath();
 
@@ -44,6 +47,7 @@ internal sealed record CliHost
         Error = Console.Error,
         OutIsTerminal = !Console.IsOutputRedirected,
         ErrorIsTerminal = !Console.IsErrorRedirected,
+        Width = Console.IsOutputRedirected ? null : Console.WindowWidth,
     };
 
     /// <summary>The version, as <c>--version</c> prints it.</summary>

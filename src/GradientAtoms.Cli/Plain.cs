@@ -13,10 +13,11 @@ internal static class Plain
     public static string Lines(string text) => Clean(text, keepLines: true);
 
     /// <summary>One line of at most so many characters, with … at the end where it was cut.</summary>
-    public static string Short(string text, int length)
+    public static string Short(string text, int length, bool trim = true)
     {
         // Cut first, so that a document of megabytes costs nothing; then again, since ⏎ never lengthens.
-        var line = Line(text.Length > length * 2 ? text[..(length * 2)] : text).Trim();
+        var line = Line(text.Length > length * 2 ? text[..(length * 2)] : text);
+        line = trim ? line.Trim() : line;
         if (line.Length <= length)
         {
             return line;

@@ -19,6 +19,9 @@ internal sealed class UsageException(string code, string location, string proble
     /// <summary>GA1005: something that is not built yet.</summary>
     public static UsageException NotYet(string command, string what) => new("GA1005", command, $"{what} is not part of this version", "gatoms --help lists what is");
 
+    /// <summary>GA1007: the data file is not what the run was made from.</summary>
+    public static UsageException OtherData(string path, string problem) => new("GA1007", path, problem, "give the file of the audit with --data, or audit again");
+
     /// <summary>GA1006: the output exists already.</summary>
     public static UsageException Exists(string path) => new("GA1006", path, "exists already", "choose another --out, or remove it first");
 }

@@ -1,4 +1,6 @@
 using System.CommandLine;
+using GradientAtoms.Atoms;
+using GradientAtoms.Text.Documents;
 
 namespace GradientAtoms.Cli.Commands;
 
@@ -11,15 +13,144 @@ internal static class AtomsCommand
         var atom = new Argument<string?>("ATOM") { Description = "An atom, or a pole of one (its id with + or -).", Arity = ArgumentArity.ZeroOrOne };
         var top = Opt.Whole("--top", "COUNT", "How many atoms to list (default all), or documents a pole to show (default 10).");
         var sort = Opt.Choice("--sort", "Order of the list. Default share.", "share", "coherence", "documents");
+        var data = Opt.Text("--data", "FILE", "The data file, where it has moved since the audit.");
         var command = new GatomsCommand(
             "atoms",
             "Lists the atoms of a run with both poles, or shows one in full: documents, keywords, modules.",
             "gatoms atoms runs/mine --sort coherence --top 20",
             "gatoms atoms runs/mine a1b2c3+")
         {
-            run, atom, top, sort,
+            run, atom, top, sort, data,
         };
-        command.Body = _ => throw UsageException.NotYet("gatoms atoms", "the list of atoms");
+        command.Body = context =>
+        {
+            using var view = RunView.Open(context.Parse.GetRequiredValue(run));
+            if (context.Parse.GetValue(atom) is { } id)
+            {
+                Show(context, view, id, context.Parse.GetValue(top) ?? 10, context.Parse.GetValue(data));
+            }
+            else
+            {
+                List(context, view, context.Parse.GetValue(sort), context.Parse.GetValue(top));
+            }
+        };
         return command.Finished();
     }
+
+    private static void List(CommandContext context, RunView view, string? sort, int? top)
+    {
+        IEnumerable<Atom> sorted = sort switch
+        {
+            "coherence" => view.Atoms.OrderByDescending(atom => atom.Poles.Max(pole => pole.Coherence) ?? double.MinValue),
+            "documents" => view.Atoms.OrderByDescending(atom => atom.Poles.Sum(pole => pole.Documents)),
+            "share" => view.Atoms.OrderByDescending(atom => atom.Share ?? double.MinValue),
+            _ => view.Atoms,
+        };
+        Atom[] listed = [.. sorted.Take(top ?? int.MaxValue)];
+        context.Print(
+            "gatoms/atoms",
+            new { Run = view.Name, Total = view.Atoms.Count, Atoms = listed.Select(atom => atom with { Poles = [.. atom.Poles.Select(pole => pole with { Top = [.. pole.Top.Take(3)] })] }) },
+            writer =>
+            {
+                var table = new TextTable("pole", "documents", "coherence", "share", "module", "keywords").Right(1, 2, 3);
+                foreach (var atom in listed)
+                {
+                    foreach (var pole in atom.Poles)
+                    {
+                        table.Add(
+                            pole.Id,
+                            Plain.Count(pole.Documents),
+                            pole.Coherence is { } coherence ? Plain.Number(coherence) : "-",
+                            atom.Share is { } share ? Plain.Percent(share) : "-",
+                            atom.Modules is [var module, ..] ? module.Name : "-",
+                            pole.Label ?? string.Join(", ", pole.Keywords ?? []));
+                    }
+                }
+
+                table.Write(writer, context.Host.Width);
+            });
+        context.Hint(listed.Length < view.Atoms.Count
+            ? $"{Plain.Count(listed.Length)} of {Plain.Count(view.Atoms.Count)} atoms; --top shows more"
+            : $"{Plain.Count(view.Atoms.Count)} atoms. gatoms atoms {view.Name} POLE shows one with its documents.");
+    }
+
+    private static void Show(CommandContext context, RunView view, string id, int top, string? data)
+    {
+        var atom = view.FindAtom(id);
+        IReadOnlyList<Pole> poles = id[^1] is '+' or '-' ? [view.FindPole(id).Pole] : atom.Poles;
+        var texts = view.Texts(data, context.CancellationToken);
+        var shown = poles.Select(pole => (Pole: pole, Documents: pole.Top.Take(top).ToArray())).ToArray();
+        context.Print(
+            "gatoms/atom",
+            new
+            {
+                Run = view.Name,
+                atom.Id,
+                atom.Share,
+                atom.CoherenceReference,
+                atom.Modules,
+                Poles = shown.Select(entry => new
+                {
+                    entry.Pole.Id,
+                    entry.Pole.Sign,
+                    entry.Pole.Documents,
+                    entry.Pole.Coherence,
+                    entry.Pole.CoherenceRaw,
+                    entry.Pole.Keywords,
+                    entry.Pole.Label,
+                    Top = entry.Documents.Select(document => new { document.Id, document.Code, Prompt = RunView.TextOf(texts, document.Id)?.PromptText, Answer = RunView.TextOf(texts, document.Id)?.AnswerText }),
+                }),
+            },
+            writer => Write(writer, atom, shown, texts));
+        if (texts.Count == 0)
+        {
+            context.Hint("The data file is not where it was: --data FILE shows the documents' texts.");
+        }
+    }
+
+    private static void Write(TextWriter writer, Atom atom, IEnumerable<(Pole Pole, PoleDocument[] Documents)> poles, IReadOnlyDictionary<string, Document> texts)
+    {
+        writer.WriteLine($"atom {atom.Id}{(atom.Share is { } share ? $"   share {Plain.Percent(share)}" : string.Empty)}");
+        foreach (var module in (atom.Modules ?? []).Take(5))
+        {
+            writer.WriteLine($"  {Plain.Percent(module.Share),8}  {Plain.Line(module.Name)}");
+        }
+
+        foreach (var (pole, documents) in poles)
+        {
+            writer.WriteLine();
+            writer.WriteLine($"pole {pole.Id}   {Plain.Count(pole.Documents)} documents{Figure("coherence", pole.Coherence)}{Figure("of raw gradients", pole.CoherenceRaw)}");
+            if (pole.Keywords is { Count: > 0 } words)
+            {
+                writer.WriteLine($"  keywords: {Plain.Line(string.Join(", ", words))}");
+            }
+
+            foreach (var document in documents)
+            {
+                writer.WriteLine();
+                writer.WriteLine($"  {Plain.Number(document.Code),7}  {Plain.Line(document.Id)}");
+                if (RunView.TextOf(texts, document.Id) is { } text)
+                {
+                    Indent(writer, text.PromptText, "    > ");
+                    Indent(writer, text.AnswerText, "      ");
+                }
+            }
+
+            if (pole.Documents > documents.Length)
+            {
+                writer.WriteLine();
+                writer.WriteLine($"  … and {Plain.Count(pole.Documents - documents.Length)} more (--top, or gatoms docs RUN --pole {pole.Id})");
+            }
+        }
+    }
+
+    private static void Indent(TextWriter writer, string text, string indent)
+    {
+        foreach (var line in Plain.Lines(text).Split('\n').Where(line => line.Trim().Length > 0))
+        {
+            writer.WriteLine(indent + line);
+        }
+    }
+
+    private static string Figure(string name, double? value) => value is { } number ? $"   {name} {Plain.Number(number)}" : string.Empty;
 }

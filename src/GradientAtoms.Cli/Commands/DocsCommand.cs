@@ -1,4 +1,7 @@
 using System.CommandLine;
+using GradientAtoms.Runs.Files;
+using GradientAtoms.Runs.Formats;
+using GradientAtoms.Text.Documents;
 
 namespace GradientAtoms.Cli.Commands;
 
@@ -25,7 +28,154 @@ internal static class DocsCommand
         {
             run, document, search, pole, rejected, drop, keep, data, output, top,
         };
-        command.Body = _ => throw UsageException.NotYet("gatoms docs", "the list of documents");
+        command.Body = context =>
+        {
+            var parse = context.Parse;
+            var (drops, keeps) = (parse.GetValue(drop) ?? [], parse.GetValue(keep) ?? []);
+            using var view = RunView.Open(parse.GetRequiredValue(run));
+            if (drops.Length + keeps.Length > 0)
+            {
+                Filter(context, view, drops, keeps, parse.GetValue(data), parse.GetValue(output));
+            }
+            else if (parse.GetValue(output) is not null)
+            {
+                throw UsageException.Combination("gatoms docs", "--out wants --drop-pole or --keep-pole", "say which documents to drop or keep");
+            }
+            else if (parse.GetValue(document) is { } id)
+            {
+                Show(context, view, id, parse.GetValue(data));
+            }
+            else
+            {
+                List(context, view, parse.GetValue(search), parse.GetValue(pole), parse.GetValue(rejected), parse.GetValue(data), parse.GetValue(top) ?? 20);
+            }
+        };
         return command.Finished();
     }
+
+    private static void List(CommandContext context, RunView view, string? search, string? poleId, bool isRejected, string? data, int top)
+    {
+        var texts = view.Texts(data, context.CancellationToken);
+        if (search is not null && texts.Count == 0)
+        {
+            throw UsageException.OtherData(view.Name, "was made from a data file that is no longer where it was, and only the file holds the texts");
+        }
+
+        var entries = poleId is null
+            ? view.Rows.Where(row => row.Status == "rejected" == isRejected).Select(row => (Row: row, Code: (double?)null)).ToList()
+            : [.. view.FindPole(poleId) is var (atom, pole) ? view.DocumentsOf(atom, pole).Select(entry => (entry.Row, (double?)entry.Code)) : []];
+        if (search is not null)
+        {
+            entries = [.. entries.Where(entry => Contains(RunView.TextOf(texts, entry.Row.Id), search))];
+        }
+
+        var shown = entries.Take(top).ToArray();
+        context.Print(
+            "gatoms/documents",
+            new { Run = view.Name, Total = entries.Count, Documents = shown.Select(entry => Describe(entry.Row, entry.Code, RunView.TextOf(texts, entry.Row.Id), atoms: null)) },
+            writer =>
+            {
+                var table = poleId is null ? new TextTable("id", "line", "tokens", "status", "text").Right(1, 2) : new TextTable("id", "line", "tokens", "code", "text").Right(1, 2, 3);
+                foreach (var (row, code) in shown)
+                {
+                    var text = RunView.TextOf(texts, row.Id);
+                    table.Add(row.Id, Plain.Count(row.SourceRow), Plain.Count(row.Tokens), code is { } value ? Plain.Number(value) : row.Status, row.Reason ?? (text is null ? string.Empty : Plain.Short(text.PromptText + " → " + text.AnswerText, 160)));
+                }
+
+                table.Write(writer, context.Host.Width);
+            });
+        context.Hint($"{Plain.Count(shown.Length)} of {Plain.Count(entries.Count)} documents{(shown.Length < entries.Count ? "; --top shows more" : string.Empty)}");
+    }
+
+    private static void Show(CommandContext context, RunView view, string id, string? data)
+    {
+        var row = view.Rows.FirstOrDefault(row => row.Id == id) ?? throw UsageException.Unknown("document", id, view.Name, $"gatoms docs {view.Name} lists them");
+        var text = RunView.TextOf(view.Texts(data, context.CancellationToken), id);
+        var atoms = row.Status == "used" ? view.AtomsOf(row) : [];
+        context.Print("gatoms/document", Describe(row, null, text, atoms), writer =>
+        {
+            writer.WriteLine($"{Plain.Line(row.Id)}   line {Plain.Count(row.SourceRow)}   {row.Status}{(row.Split is { } split ? $", {split}" : string.Empty)}{(row.Reason is { } reason ? $": {Plain.Line(reason)}" : string.Empty)}");
+            writer.WriteLine($"{Plain.Count(row.Tokens)} tokens, {Plain.Count(row.TrainedTokens)} trained{(row.TruncatedTokens > 0 ? $", {Plain.Count(row.TruncatedTokens)} cut off" : string.Empty)}{(row.Loss is { } loss ? $", loss {Plain.Short(loss / Math.Max(row.TrainedTokens, 1))} nats a token" : string.Empty)}{(row.GradientNorm is { } norm ? $", gradient norm {Plain.Short(norm)}" : string.Empty)}");
+            foreach (var message in text?.Messages ?? [])
+            {
+                writer.WriteLine();
+                writer.WriteLine($"[{Plain.Line(message.Role)}]");
+                writer.WriteLine(Plain.Lines(message.Content));
+            }
+
+            if (text?.Text is { } plain)
+            {
+                writer.WriteLine();
+                writer.WriteLine(Plain.Lines(plain));
+            }
+
+            writer.WriteLine();
+            writer.WriteLine(atoms.Count == 0 ? "encodes on no atom" : "encodes on");
+            foreach (var (pole, code) in atoms)
+            {
+                var words = view.Atoms.SelectMany(atom => atom.Poles).FirstOrDefault(other => other.Id == pole)?.Keywords;
+                writer.WriteLine($"  {Plain.Number(code),7}  {pole}  {Plain.Line(string.Join(", ", words ?? []))}");
+            }
+        });
+        if (text is null)
+        {
+            context.Hint("The data file is not where it was: --data FILE shows the text.");
+        }
+    }
+
+    private static void Filter(CommandContext context, RunView view, string[] drops, string[] keeps, string? data, string? output)
+    {
+        const string Command = "gatoms docs";
+        if (drops.Length > 0 && keeps.Length > 0)
+        {
+            throw UsageException.Combination(Command, "--drop-pole and --keep-pole cannot be given together", "write two files, one after the other");
+        }
+
+        if (output is null)
+        {
+            throw UsageException.Combination(Command, "--out is missing", "say where the training file is to go");
+        }
+
+        var source = view.DataFile(data) ?? throw UsageException.OtherData(view.Name, "was made from a data file that is no longer where it was");
+        if (File.Exists(output))
+        {
+            throw UsageException.Exists(output);
+        }
+
+        var ids = drops.Concat(keeps).SelectMany(id => view.FindPole(id) is var (atom, pole) ? view.DocumentsOf(atom, pole) : []).Select(entry => entry.Row.Id).ToHashSet(StringComparer.Ordinal);
+
+        // A copy of a document teaches what the document teaches: it shares its fate.
+        var chosen = view.Rows.Where(row => ids.Contains(row.Id) || (row.DuplicateOf is { } first && ids.Contains(first))).Select(row => row.SourceRow).ToHashSet();
+        var (copied, dropped) = (0, 0);
+        var bytes = File.ReadAllBytes(source);
+        AtomicFile.Write(output, stream => (copied, dropped) = SourceRows.Copy(bytes, stream, line => chosen.Contains(line) == keeps.Length > 0));
+        var looked = view.Rows.Select(row => row.SourceRow).ToHashSet().Count;
+        var unseen = Math.Max(copied + dropped - looked, 0);
+        context.Print(
+            "gatoms/filtered",
+            new { Run = view.Name, Source = source, Out = output, Poles = drops.Concat(keeps), Rows = copied + dropped, Written = copied, Dropped = dropped, NotAudited = unseen },
+            writer => writer.WriteLine($"{output}: {Plain.Count(copied)} rows written, {Plain.Count(dropped)} dropped{(unseen > 0 ? $"; {Plain.Count(unseen)} rows of the file were not audited and count as not on the pole" : string.Empty)}"));
+    }
+
+    private static object Describe(DocumentRow row, double? code, Document? text, IReadOnlyList<(string Pole, double Code)>? atoms) => new
+    {
+        row.Id,
+        Line = row.SourceRow,
+        row.Status,
+        row.Split,
+        row.Reason,
+        row.DuplicateOf,
+        row.Tokens,
+        row.TrainedTokens,
+        row.TruncatedTokens,
+        row.Loss,
+        row.GradientNorm,
+        Code = code,
+        Prompt = text?.PromptText,
+        Answer = text?.AnswerText,
+        Atoms = atoms?.Select(atom => new { atom.Pole, atom.Code }),
+    };
+
+    private static bool Contains(Document? document, string text) => document is not null
+        && (document.PromptText.Contains(text, StringComparison.OrdinalIgnoreCase) || document.AnswerText.Contains(text, StringComparison.OrdinalIgnoreCase));
 }

@@ -11,13 +11,14 @@ internal static class AtomSection
 
     // The file stays near a megabyte: what the markup of atoms and documents leaves of it is for the documents' texts.
     private const int FileBudget = 1_000_000;
-    private const int MarkupPerAtom = 1_500;
-    private const int MarkupPerDocument = 75;
+    private const int MarkupPerPage = 80_000;
+    private const int MarkupPerAtom = 1_000;
+    private const int MarkupPerDocument = 110;
 
     public static void Write(StringBuilder page, ReportData data)
     {
         var listed = data.Atoms.Sum(atom => atom.Poles.Sum(pole => Math.Min(pole.Top.Count, DocumentsPerPole)));
-        var length = Math.Clamp((FileBudget - (data.Atoms.Count * MarkupPerAtom)) / Math.Max(listed, 1) - MarkupPerDocument, 60, 700);
+        var length = Math.Clamp(((FileBudget - MarkupPerPage - (data.Atoms.Count * MarkupPerAtom)) / Math.Max(listed, 1)) - MarkupPerDocument, 60, 700);
         page.Append($"""
             <section aria-labelledby="atoms">
             <h2 id="atoms">Atoms</h2>
@@ -67,7 +68,7 @@ internal static class AtomSection
         WriteModules(page, atom);
         if (atom.CoherenceReference is { } reference)
         {
-            page.Append($"<p class=\"soft\">Coherence as the reference has it (top 20 by size of code, signs mixed, raw gradients): {Html.Cosine(reference)}.</p>");
+            page.Append($"<p class=\"soft\">Reference coherence: {Html.Cosine(reference)}</p>");
         }
 
         page.Append("</td></tr>\n</tbody>\n");
@@ -105,13 +106,7 @@ internal static class AtomSection
             return;
         }
 
-        page.Append("<div class=\"bars\" role=\"group\" aria-label=\"Modules of the atom\">");
-        foreach (var module in modules.Take(5))
-        {
-            page.Append($"<code>{Html.Escape(module.Name)}</code>{Bar(module.Share)}<span>{Html.Percent(module.Share)}</span>");
-        }
-
-        page.Append("</div>");
+        page.Append("<p class=\"soft\">Modules: ").AppendJoin(", ", modules.Take(5).Select(module => $"<code>{Html.Escape(module.Name)}</code> {Html.Percent(module.Share)}")).Append("</p>");
     }
 
     /// <summary>A bar filled up to a share.</summary>

@@ -85,17 +85,16 @@ internal static class MapFigure
             }
 
             var width = label.Length * LetterWidth;
-            foreach (var (x, y) in ((double, double)[])[(mark.X + mark.Radius + 3, mark.Y + 4), (mark.X - mark.Radius - 3 - width, mark.Y + 4), (mark.X - (width / 2), mark.Y - mark.Radius - 4), (mark.X - (width / 2), mark.Y + mark.Radius + 13)])
+            var free = ((double X, double Y)[])[(mark.X + mark.Radius + 3, mark.Y + 4), (mark.X - mark.Radius - 3 - width, mark.Y + 4), (mark.X - (width / 2), mark.Y - mark.Radius - 4), (mark.X - (width / 2), mark.Y + mark.Radius + 13)];
+            var best = free
+                .Select(place => (place.X, place.Y, Box: (Left: place.X, Top: place.Y - 11, Right: place.X + width, Bottom: place.Y + 3)))
+                .Where(place => place.Box.Left >= 2 && place.Box.Right <= Width - 2 && place.Box.Top >= 2 && !taken.Any(other => Overlap(place.Box, other)))
+                .OrderBy(place => marks.Count(other => Overlap(place.Box, (other.X - other.Radius, other.Y - other.Radius, other.X + other.Radius, other.Y + other.Radius))))
+                .Take(1);
+            foreach (var place in best)
             {
-                var box = (Left: x, Top: y - 11, Right: x + width, Bottom: y + 3);
-                if (box.Left < 2 || box.Right > Width - 2 || box.Top < 2 || taken.Any(other => Overlap(box, other)))
-                {
-                    continue;
-                }
-
-                taken.Add(box);
-                page.Append($"<text class=\"halo\" x=\"{Html.Pixel(x)}\" y=\"{Html.Pixel(y)}\" aria-hidden=\"true\">{Html.Escape(label)}</text>\n");
-                break;
+                taken.Add(place.Box);
+                page.Append($"<text class=\"halo\" x=\"{Html.Pixel(place.X)}\" y=\"{Html.Pixel(place.Y)}\" aria-hidden=\"true\">{Html.Escape(label)}</text>\n");
             }
         }
     }

@@ -74,6 +74,7 @@ internal static class SummarySection
         <dt>Pole</dt><dd>An atom's documents of one sign. More of a pole means that its documents become more likely. The two poles of an atom pull against each other.</dd>
         <dt>Code</dt><dd>How strongly a document encodes on an atom. Documents have unit length, so a code lies between −1 and 1.</dd>
         <dt>Coherence</dt><dd>Mean pairwise cosine of a pole's top documents (20 at most), −1 to 1. It says that they pull alike, not that the pole is no chance.</dd>
+        <dt>Reference coherence</dt><dd>The same for raw gradients over the atom's top 20 documents by size of code, both signs mixed, as the method's reference has it.</dd>
         <dt>Share</dt><dd>Share of the whitened gradient energy of all documents that the atom explains.</dd>
         </dl>
         </section>
