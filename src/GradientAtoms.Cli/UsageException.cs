@@ -22,6 +22,9 @@ internal sealed class UsageException(string code, string location, string proble
     /// <summary>GA1007: the data file is not what the run was made from.</summary>
     public static UsageException OtherData(string path, string problem) => new("GA1007", path, problem, "give the file of the audit with --data, or audit again");
 
+    /// <summary>GA1008: the machine lacks something that gatoms needs.</summary>
+    public static UsageException Machine(string what, string problem, string remedy) => new("GA1008", what, problem, remedy);
+
     /// <summary>GA1006: the output exists already.</summary>
     public static UsageException Exists(string path) => new("GA1006", path, "exists already", "choose another --out, or remove it first");
 }

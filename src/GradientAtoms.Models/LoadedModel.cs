@@ -62,6 +62,12 @@ public sealed record ModelDescription
     public IReadOnlyList<string> FileHashes() => [.. Files.Select(Checkpoint.FileSha256)];
 }
 
+/// <summary>What of a model turns text into tokens.</summary>
+/// <param name="Tokenizer">The tokenizer.</param>
+/// <param name="ChatTemplate">The chat template, or null where the model has none.</param>
+/// <param name="SpecialTokens">The names of the special tokens.</param>
+public sealed record ModelText(Tokenizer Tokenizer, ChatTemplate? ChatTemplate, SpecialTokens SpecialTokens);
+
 /// <summary>A model with what belongs to it: weights, tokenizer, chat template, special tokens, stop tokens.</summary>
 public sealed class LoadedModel : IDisposable
 {
@@ -121,6 +127,15 @@ public sealed class LoadedModel : IDisposable
         using var checkpoint = Open(path, out var source);
         WeightReader.Check(source.Blueprint, checkpoint);
         return source.Description;
+    }
+
+    /// <summary>Reads only what turns text into tokens; no weights.</summary>
+    /// <param name="path">As <see cref="Load"/> takes it.</param>
+    /// <exception cref="CheckpointException">GA23xx; GA2334: it has no tokenizer.</exception>
+    public static ModelText ReadText(string path)
+    {
+        using var checkpoint = Open(path, out var source);
+        return new(source.Tokenizer(), source.ChatTemplate(), source.SpecialTokens());
     }
 
     /// <inheritdoc/>

@@ -1,4 +1,10 @@
 using System.CommandLine;
+using GradientAtoms.Models;
+using GradientAtoms.Models.Adapters;
+using GradientAtoms.Models.Checkpoints;
+using GradientAtoms.Runs;
+using GradientAtoms.Text.ChatTemplates;
+using GradientAtoms.Text.Documents;
 
 namespace GradientAtoms.Cli.Commands;
 
@@ -7,7 +13,7 @@ internal static class InspectCommand
 {
     public static GatomsCommand Create()
     {
-        var path = new Argument<string>("PATH") { Description = "A model folder, a GGUF file, an adapter, a data file or a run." };
+        var path = new Argument<string>("PATH") { Description = "A model folder, a GGUF file, an adapter, a data file or a run; or org/name in the local cache." };
         var model = Opt.Text("--model", "MODEL", "For a data file: the model whose chat template and tokens show the rendered rows, trained tokens marked.");
         var rows = Opt.Whole("--rows", "COUNT", "For a data file: how many rows to show. Default 3.", least: 0);
         var template = Opt.Text("--chat-template", "FILE", "A chat template instead of the model's own.");
@@ -21,7 +27,173 @@ internal static class InspectCommand
         {
             path, model, rows, template, map, maxTokens,
         };
-        command.Body = _ => throw UsageException.NotYet("gatoms inspect", "inspection");
+        command.Body = context =>
+        {
+            var target = context.Parse.GetRequiredValue(path);
+            if (RunFolder.IsRun(target))
+            {
+                Run(context, target);
+            }
+            else if (Directory.Exists(target) && PeftAdapter.IsAdapter(target))
+            {
+                Adapter(context, target);
+            }
+            else if (File.Exists(target) && !GgufFile.IsGguf(target) && !target.EndsWith(".safetensors", StringComparison.OrdinalIgnoreCase))
+            {
+                var data = new DataView(
+                    target,
+                    context.Parse.GetValue(model),
+                    context.Parse.GetValue(template),
+                    context.Parse.GetValue(map) is { } pairs ? DocumentReaderOptions.ParseMap(pairs) : null,
+                    context.Parse.GetValue(rows) ?? 3,
+                    context.Parse.GetValue(maxTokens) ?? 512);
+                Data(context, data);
+            }
+            else
+            {
+                Model(context, target);
+            }
+        };
         return command.Finished();
     }
+
+    private static void Model(CommandContext context, string path)
+    {
+        var model = LoadedModel.Describe(path);
+        context.Print(
+            "gatoms/inspect",
+            new { Kind = "model", Path = path, model.Name, model.Format, model.Architecture, model.ParameterCount, model.StoredTypes, model.VocabularySize, model.HiddenSize, model.ContextLength, LinearModules = model.LinearModules.Count, model.Files },
+            writer =>
+            {
+                writer.WriteLine($"model {Plain.Line(model.Name)}: {model.Architecture}, {Plain.Count(model.ParameterCount)} parameters, {model.Format}");
+                writer.WriteLine($"  stored as      {string.Join(", ", model.StoredTypes.OrderByDescending(type => type.Value).Select(type => $"{type.Key} ({Plain.Count(type.Value)})"))}");
+                writer.WriteLine($"  vocabulary     {Plain.Count(model.VocabularySize)} tokens");
+                writer.WriteLine($"  context        {Plain.Count(model.ContextLength)} tokens");
+                writer.WriteLine($"  hidden size    {Plain.Count(model.HiddenSize)}");
+                writer.WriteLine($"  adaptable      {Plain.Count(model.LinearModules.Count)} linear modules: {string.Join(", ", model.LinearModules.Select(module => module.Name.Split('.')[^1]).Distinct(StringComparer.Ordinal))}");
+                foreach (var file in model.Files)
+                {
+                    writer.WriteLine($"  file           {file} ({Plain.Bytes(new FileInfo(file).Length)})");
+                }
+            });
+    }
+
+    private static void Adapter(CommandContext context, string path)
+    {
+        var configuration = PeftAdapter.Configuration(path);
+        using var weights = Checkpoint.Open(Path.Combine(path, "adapter_model.safetensors"));
+        var modules = weights.Names.Where(name => name.Contains("lora_A", StringComparison.Ordinal)).ToArray();
+        var parameters = weights.Names.Sum(name => weights.Shape(name).Aggregate(1L, (product, size) => product * size));
+        string[] targets = configuration.TargetPattern is { } pattern ? [pattern] : [.. configuration.TargetModules];
+        context.Print(
+            "gatoms/inspect",
+            new { Kind = "adapter", Path = path, configuration.Rank, configuration.Alpha, configuration.UseRsLora, Targets = targets, configuration.BaseModel, Modules = modules.Length, ParameterCount = parameters },
+            writer =>
+            {
+                writer.WriteLine($"LoRA adapter {path}: rank {Plain.Count(configuration.Rank)}, alpha {Plain.Short(configuration.Alpha)}{(configuration.UseRsLora ? ", rsLoRA" : string.Empty)}");
+                writer.WriteLine($"  targets        {Plain.Line(string.Join(", ", targets))}");
+                writer.WriteLine($"  modules        {Plain.Count(modules.Length)}, {Plain.Count(parameters)} parameters");
+                writer.WriteLine($"  trained on     {Plain.Line(configuration.BaseModel ?? "not said")}");
+            });
+    }
+
+    private static void Run(CommandContext context, string path)
+    {
+        using var run = RunFolder.OpenRead(path);
+        var manifest = run.Manifest;
+        var atoms = File.Exists(run.PathOf(RunFiles.Atoms)) ? Runs.Formats.AtomsFile.Read(run.PathOf(RunFiles.Atoms)).Count : (int?)null;
+        context.Print(
+            "gatoms/inspect",
+            new { Kind = "run", Path = path, Finished = manifest.Stages.Count > 0 && manifest.Stages.All(stage => stage.IsDone), Atoms = atoms, manifest.Seed, manifest.Options, manifest.Versions, manifest.ContentHash, Stages = manifest.Stages.Select(stage => new { stage.Name, stage.Status, stage.Seconds, stage.PeakMemoryBytes }) },
+            writer =>
+            {
+                writer.WriteLine($"run {path}{(atoms is { } count ? $": {Plain.Count(count)} atoms" : string.Empty)}");
+                var table = new TextTable("stage", "status", "time", "peak memory").Right(2, 3);
+                foreach (var stage in manifest.Stages)
+                {
+                    table.Add(stage.Name, stage.Status, stage.Seconds is { } seconds ? Plain.Duration(TimeSpan.FromSeconds(seconds)) : "-", stage.PeakMemoryBytes is { } bytes ? Plain.Bytes(bytes) : "-");
+                }
+
+                table.Write(writer);
+                writer.WriteLine($"content hash {manifest.ContentHash}");
+            });
+    }
+
+    private static void Data(CommandContext context, DataView view)
+    {
+        var set = DocumentReader.Read(view.Path, new() { Map = view.Map ?? new Dictionary<string, string>(StringComparer.Ordinal) }, context.CancellationToken);
+        var shown = set.Documents.Take(view.RowCount).Select(document => (Document: document, Rendered: (RenderedRow?)null)).ToArray();
+        if (view.Model is { } model)
+        {
+            var text = LoadedModel.ReadText(model);
+            var template = view.Template is { } file ? ChatTemplateFile.FromFile(file) : text.ChatTemplate;
+            var tokenizer = new ChatTokenizer((content, special) => text.Tokenizer.Encode(content, special), template, SpecialTokenNames.Of(text.SpecialTokens), new() { MaxTokens = view.MaxTokens });
+            shown = [.. shown.Select(entry => (entry.Document, (RenderedRow?)RenderedRow.Of(tokenizer.Tokenize(entry.Document), text.Tokenizer)))];
+        }
+
+        context.Print(
+            "gatoms/inspect",
+            new
+            {
+                Kind = "data",
+                view.Path,
+                set.Shape,
+                Rows = set.RowCount,
+                Documents = set.Documents.Count,
+                Duplicates = set.Duplicates.Count,
+                Rejected = set.Rejected.Select(row => new { row.Line, row.Reason }),
+                Shown = shown.Select(entry => new { entry.Document.Id, entry.Document.Line, Prompt = entry.Document.PromptText, Answer = entry.Document.AnswerText, entry.Rendered?.Rejection, entry.Rendered?.Tokens, entry.Rendered?.TrainedTokens, entry.Rendered?.TruncatedTokens, entry.Rendered?.Segments }),
+            },
+            writer =>
+            {
+                writer.WriteLine($"data {view.Path}: {Plain.Count(set.RowCount)} rows, shape {set.Shape.ToString().ToLowerInvariant()}");
+                writer.WriteLine($"  documents      {Plain.Count(set.Documents.Count)} ({Plain.Count(set.Duplicates.Count)} exact duplicates)");
+                writer.WriteLine($"  rejected       {Plain.Count(set.Rejected.Count)}");
+                foreach (var row in set.Rejected.Take(5))
+                {
+                    writer.WriteLine($"    {Path.GetFileName(row.File)}:{Plain.Count(row.Line)}: {Plain.Short(row.Reason, 140)}");
+                }
+
+                foreach (var (document, rendered) in shown)
+                {
+                    Write(context, writer, document, rendered);
+                }
+            });
+        context.Hint(view.Model is null ? "--model MODEL shows the rows as the model reads them, with the tokens that are trained on." : "Trained tokens are marked; gradients are of their loss alone.");
+    }
+
+    private static void Write(CommandContext context, TextWriter writer, Document document, RenderedRow? rendered)
+    {
+        writer.WriteLine();
+        if (rendered is null)
+        {
+            writer.WriteLine($"--- {Plain.Line(document.Id)}, line {Plain.Count(document.Line)}");
+            foreach (var message in document.Messages)
+            {
+                writer.WriteLine($"[{Plain.Line(message.Role)}] {Plain.Lines(message.Content)}");
+            }
+
+            writer.Write(document.Text is { } plain ? Plain.Lines(plain) + "\n" : string.Empty);
+            return;
+        }
+
+        writer.WriteLine(rendered.Rejection is { } reason
+            ? $"--- {Plain.Line(document.Id)}, line {Plain.Count(document.Line)}: rejected, {Plain.Line(reason)}"
+            : $"--- {Plain.Line(document.Id)}, line {Plain.Count(document.Line)}: {Plain.Count(rendered.Tokens)} tokens, {Plain.Count(rendered.TrainedTokens)} trained{(rendered.TruncatedTokens > 0 ? $", {Plain.Count(rendered.TruncatedTokens)} cut off" : string.Empty)}");
+        var isColoured = context.Host is { OutIsTerminal: true, Colours: true };
+        foreach (var segment in rendered.Segments)
+        {
+            var text = Plain.Lines(segment.Text);
+            writer.Write((segment.Trained, isColoured) switch
+            {
+                (false, _) => text,
+                (true, true) => $"\e[30;42m{text.Replace("\n", "\e[0m\n\e[30;42m", StringComparison.Ordinal)}\e[0m",
+                (true, false) => $"⟦{text}⟧",
+            });
+        }
+
+        writer.WriteLine();
+    }
+
+    private sealed record DataView(string Path, string? Model, string? Template, IReadOnlyDictionary<string, string>? Map, int RowCount, int MaxTokens);
 }

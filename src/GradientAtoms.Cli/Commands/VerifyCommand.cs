@@ -26,7 +26,7 @@ internal static class VerifyCommand
             context.Print("gatoms/verify", new { Run = path, report.Passed, report.ContentHash, report.ManifestIntact, report.ChainIntact, report.Unfinished, report.Files, report.Checks }, writer => Write(writer, report));
             if (!report.Passed)
             {
-                throw new RunFolderException("GA2610", path, Problem(report), "restore the files, or run the audit again: it redoes what differs");
+                throw new RunFolderException("GA2690", path, Problem(report), "restore the files, or run the audit again: it redoes what differs");
             }
         };
         return command.Finished();
