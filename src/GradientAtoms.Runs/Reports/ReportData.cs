@@ -33,7 +33,7 @@ public sealed record ReportData
     /// <summary>The atoms, in the order in which they are to be listed.</summary>
     public required IReadOnlyList<Atom> Atoms { get; init; }
 
-    /// <summary>Where each atom lies on the map (<see cref="AtomMap.Layout(TorchSharp.torch.Tensor, DictionaryLearning.SparseCodes?)"/>, taken by <see cref="Atom.Row"/>), in the order of <see cref="Atoms"/>; empty where there is no map.</summary>
+    /// <summary>Where each atom lies on the map (<see cref="AtomMap"/>), in the order of <see cref="Atoms"/>; empty where there is no map.</summary>
     public IReadOnlyList<MapPoint> Map { get; init; } = [];
 
     /// <summary>What each lossy step kept of the gradients' energy, in order.</summary>

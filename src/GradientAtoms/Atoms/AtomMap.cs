@@ -29,20 +29,36 @@ public static class AtomMap
     /// <param name="codes"><c>[N, K]</c>, the documents' codes; null where only directions count.</param>
     /// <returns>K points, in the order of the rows.</returns>
     /// <exception cref="ArgumentException">Shapes disagree.</exception>
-    public static IReadOnlyList<MapPoint> Layout(Tensor atoms, SparseCodes? codes = null)
+    public static IReadOnlyList<MapPoint> Layout(Tensor atoms, Tensor? codes = null)
     {
         ArgumentNullException.ThrowIfNull(atoms);
-        if (atoms.dim() != 2 || (codes is not null && codes.AtomCount != atoms.shape[0]))
+        if (atoms.dim() != 2 || (codes is not null && (codes.dim() != 2 || codes.shape[1] != atoms.shape[0])))
         {
             throw new ArgumentException("atoms are [K, k] and codes [N, K]", nameof(atoms));
         }
 
         using var scope = NewDisposeScope();
         using var gradients = no_grad();
-        var rows = atoms.cpu().to(ScalarType.Float64);
-        var unit = rows / rows.norm(1, keepdim: true).clamp(min: 1e-30);
-        var direction = unit.matmul(unit.t()).square().clamp(0, 1); // [K, K]
-        return LayoutOf(codes is null ? direction : (direction + UseCosines(codes)) / 2);
+        var direction = Cosines(atoms).square(); // [K, K]
+        return LayoutOf(codes is null ? direction : (direction + Cosines(codes.abs().t())) / 2);
+    }
+
+    /// <summary>The same for sparse codes.</summary>
+    /// <param name="atoms"><c>[K, k]</c>.</param>
+    /// <param name="codes"><c>[N, K]</c>.</param>
+    /// <returns>K points, in the order of the rows.</returns>
+    /// <exception cref="ArgumentException">Shapes disagree.</exception>
+    public static IReadOnlyList<MapPoint> Layout(Tensor atoms, SparseCodes codes)
+    {
+        ArgumentNullException.ThrowIfNull(atoms);
+        if (atoms.dim() != 2 || codes.AtomCount != atoms.shape[0])
+        {
+            throw new ArgumentException("atoms are [K, k] and codes [N, K]", nameof(atoms));
+        }
+
+        using var scope = NewDisposeScope();
+        using var gradients = no_grad();
+        return LayoutOf((Cosines(atoms).square() + UseCosines(codes)) / 2);
     }
 
     /// <summary>The map of given similarities.</summary>
@@ -65,6 +81,14 @@ public static class AtomMap
         }
 
         return Fit(points);
+    }
+
+    private static Tensor Cosines(Tensor rows)
+    {
+        using var scope = NewDisposeScope();
+        var exact = rows.cpu().to(ScalarType.Float64);
+        var unit = exact / exact.norm(1, keepdim: true).clamp(min: 1e-30);
+        return unit.matmul(unit.t()).clamp(-1, 1).MoveToOuterDisposeScope(); // [K, K]
     }
 
     /// <summary>Cosines of the absolute codes of each two atoms, <c>[K, K]</c>: 1 where the same documents use them alike.</summary>

@@ -48,6 +48,7 @@ public class AtomMapTests
         int[] columns = [0, 1, 2, 3, 0, 1, 2, 3, 4, 5, 6, 7, 4, 5, 6, 7];
         var codes = new SparseCodes([0, 4, 8, 12, 16], columns, [.. columns.Select((_, index) => index % 3 == 0 ? -0.5f : 0.4f)], 8);
         var points = AtomMap.Layout(eye(8), codes);
+        Assert.All(points.Zip(AtomMap.Layout(eye(8), codes.ToDense())), pair => Assert.Equal(pair.First.X, pair.Second.X, 3));
         double Distance(int left, int right) => Math.Abs(points[left].X - points[right].X) + Math.Abs(points[left].Y - points[right].Y);
         Assert.True(Distance(0, 1) < Distance(0, 4));
         Assert.True(Distance(5, 6) < Distance(2, 6));
