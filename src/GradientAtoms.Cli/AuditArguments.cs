@@ -1,5 +1,8 @@
 using System.CommandLine;
 using System.Globalization;
+using GradientAtoms.DictionaryLearning;
+using GradientAtoms.Runs.Pipeline;
+using GradientAtoms.Text.Documents;
 
 namespace GradientAtoms.Cli;
 
@@ -41,9 +44,9 @@ internal sealed class AuditArguments
 
     public Option<string?> ChatTemplate { get; } = Opt.Text("--chat-template", "FILE", "A chat template instead of the model's own.");
 
-    public Option<double?> HeldOut { get; } = Opt.Share("--held-out", "Documents kept out of the learning, to judge it by. Default 10%.");
+    public Option<double?> HeldOut { get; } = Opt.Share("--held-out", "Documents kept out of the learning, to judge it by. Default 5%.");
 
-    public Option<string?> Coordinates { get; } = Opt.Choice("--coordinates", "How gradients are kept: all of them (exact), sketched, or as the reference has it. Default auto: exact where it fits.", "exact", "sketch", "reference", "auto");
+    public Option<string?> Coordinates { get; } = Opt.Choice("--coordinates", "How gradients are kept: all of them (exact), sketched, as the reference has it, or not whitened (raw). Default auto: exact where it fits.", "exact", "sketch", "reference", "raw", "auto");
 
     public Option<double?> Damping { get; } = Opt.Number("--damping", "DELTA", "Damping of the curvature, relative to its mean eigenvalue. Default .001.", above: 0);
 
@@ -59,11 +62,11 @@ internal sealed class AuditArguments
 
     public Option<double?> Alpha { get; } = Opt.Number("--alpha", "ALPHA", "Tuning: LoRA's alpha; the scale is alpha / rank. Default 16.", above: 0);
 
-    public Option<string?> TargetModules { get; } = Opt.Text("--target-modules", "NAMES", "Tuning: modules to adapt, with commas between, or all-linear.");
+    public Option<string?> TargetModules { get; } = Opt.Text("--target-modules", "NAMES", "Tuning: modules to adapt, with commas between, or all-linear. Default q_proj,v_proj.");
 
     public Option<double?> Epochs { get; } = Opt.Number("--epochs", "COUNT", "Tuning: passes over the documents. Default 1.", above: 0);
 
-    public Option<double?> LearningRate { get; } = Opt.Number("--learning-rate", "RATE", "Tuning: the largest rate. Default 2e-4.", above: 0);
+    public Option<double?> LearningRate { get; } = Opt.Number("--learning-rate", "RATE", "Tuning: the largest rate. Default 3e-4.", above: 0);
 
     public Option<int?> BatchTokens { get; } = Opt.Whole("--batch-tokens", "COUNT", "Tokens of a batch, padding included. The results do not depend on it.");
 
@@ -88,6 +91,50 @@ internal sealed class AuditArguments
 
     /// <summary>What the machine may give.</summary>
     public IEnumerable<Option> Machine => [BatchTokens, Memory, Disk, Threads, Device];
+
+    /// <summary>The options as they were given, with the defaults for the others.</summary>
+    public AuditOptions Read(ParseResult parse)
+    {
+        var defaults = new AuditOptions { Model = string.Empty, Data = string.Empty, Out = string.Empty };
+        if (Get(Sparsity) is not null && Get(Nonzeros) is not null)
+        {
+            throw UsageException.Combination($"gatoms {parse.CommandResult.Command.Name}", "--sparsity and --nonzeros cannot be given together", "give the penalty, or the target that it is searched for");
+        }
+
+        return defaults with
+        {
+            Model = Get(Model)!,
+            Data = Get(Data)!,
+            Out = Get(Out)!,
+            Adapter = Get(Adapter),
+            ChatTemplate = Get(ChatTemplate),
+            Map = Get(Map) is { } pairs ? DocumentReaderOptions.ParseMap(pairs) : defaults.Map,
+            Limit = Get(Limit),
+            MaxTokens = Get(MaxTokens) ?? defaults.MaxTokens,
+            Seed = Get(Seed) ?? defaults.Seed,
+            HeldOut = Get(HeldOut) ?? defaults.HeldOut,
+            MaxRejected = Get(MaxRejected) ?? defaults.MaxRejected,
+            Atoms = Get(Atoms) is { } atoms and not "auto" ? int.Parse(atoms, NumberStyles.None, CultureInfo.InvariantCulture) : null,
+            Coordinates = Get(Coordinates) is { } kind ? Enum.Parse<CoordinateKind>(kind, ignoreCase: true) : defaults.Coordinates,
+            Damping = Get(Damping) ?? defaults.Damping,
+            Center = Get(Center) is { } center ? center == "on" : defaults.Center,
+            Sparsity = Get(Sparsity),
+            Nonzeros = Get(Nonzeros) ?? defaults.Nonzeros,
+            Codes = Get(Codes) is { } codes ? Enum.Parse<CodeSigns>(codes, ignoreCase: true) : defaults.Codes,
+            Rank = Get(Rank) ?? defaults.Rank,
+            Alpha = Get(Alpha) ?? defaults.Alpha,
+            TargetModules = Get(TargetModules),
+            Epochs = Get(Epochs) ?? defaults.Epochs,
+            LearningRate = Get(LearningRate) ?? defaults.LearningRate,
+            BatchTokens = Get(BatchTokens) ?? defaults.BatchTokens,
+            Memory = Get(Memory),
+            Disk = Get(Disk),
+            Device = Get(Device) ?? defaults.Device,
+        };
+
+        // A command that does not declare an option takes its default.
+        T? Get<T>(Option<T> option) => parse.CommandResult.Command.Options.Contains(option) ? parse.GetValue(option) : default;
+    }
 
     /// <summary>Adds every option of an audit.</summary>
     public void AddTo(Command command)

@@ -1,4 +1,5 @@
 using System.Globalization;
+using GradientAtoms.Runs.Stages;
 using Spectre.Console;
 using Spectre.Console.Rendering;
 
@@ -91,6 +92,19 @@ internal sealed class ConsoleLadder(CliHost host, bool quiet) : IProgress<StageP
     /// <param name="stage">Its name.</param>
     /// <param name="why">Such as <c>--atoms changed from 100 to 200</c>.</param>
     public void Redone(string stage, string why) => Note(stage, $"redone: {why}");
+
+    /// <summary>What the run does with a stage, told before it does it.</summary>
+    public void Decided(StageDecision decision)
+    {
+        if (decision.Reuse)
+        {
+            Reused(decision.Stage, decision.Reason);
+        }
+        else if (decision.Reason != "not done yet")
+        {
+            Redone(decision.Stage, decision.Reason);
+        }
+    }
 
     private void Note(string stage, string text)
     {

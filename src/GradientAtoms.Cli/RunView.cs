@@ -1,9 +1,8 @@
 using System.Security.Cryptography;
-using System.Text.Json.Nodes;
 using GradientAtoms.Atoms;
 using GradientAtoms.Runs;
 using GradientAtoms.Runs.Formats;
-using GradientAtoms.Text.Documents;
+using GradientAtoms.Runs.Pipeline;
 
 namespace GradientAtoms.Cli;
 
@@ -110,33 +109,10 @@ internal sealed class RunView : IDisposable
         return recorded is null || hash == recorded ? path : throw UsageException.OtherData(path, "has other contents than when the run was made");
     }
 
-    /// <summary>The documents' texts by id, read from the data file; empty where it is gone.</summary>
-    public IReadOnlyDictionary<string, Document> Texts(string? given, CancellationToken cancellationToken)
-    {
-        var texts = new Dictionary<string, Document>(StringComparer.Ordinal);
-        if (DataFile(given) is { } path)
-        {
-            foreach (var document in DocumentReader.Read(path, new() { Map = Map() }, cancellationToken).Documents)
-            {
-                texts.TryAdd(document.Id, document);
-            }
-        }
-
-        return texts;
-    }
-
-    /// <summary>A document's text; a document that was split by turn (<c>id#turn</c>) shows the whole chat.</summary>
-    public static Document? TextOf(IReadOnlyDictionary<string, Document> texts, string id) =>
-        texts.GetValueOrDefault(id) ?? (id.LastIndexOf('#') is > 0 and var mark ? texts.GetValueOrDefault(id[..mark]) : null);
+    /// <summary>The documents' texts by id, as the run keeps them.</summary>
+    public IReadOnlyDictionary<string, TextRow> Texts() => RunReader.ReadTexts(Folder).ToDictionary(text => text.Id, StringComparer.Ordinal);
 
     public void Dispose() => Folder.Dispose();
 
     private DocumentRow RowOf(int document) => Rows[Codes.DocumentRows[document]];
-
-    private IReadOnlyDictionary<string, string> Map() => Folder.Manifest.Options?["map"] switch
-    {
-        JsonValue value when value.TryGetValue<string>(out var text) => DocumentReaderOptions.ParseMap(text),
-        JsonObject pairs => pairs.ToDictionary(pair => pair.Key, pair => pair.Value!.GetValue<string>(), StringComparer.Ordinal),
-        _ => new Dictionary<string, string>(StringComparer.Ordinal),
-    };
 }

@@ -1,6 +1,6 @@
 using System.CommandLine;
 using GradientAtoms.Atoms;
-using GradientAtoms.Text.Documents;
+using GradientAtoms.Runs.Pipeline;
 
 namespace GradientAtoms.Cli.Commands;
 
@@ -13,21 +13,20 @@ internal static class AtomsCommand
         var atom = new Argument<string?>("ATOM") { Description = "An atom, or a pole of one (its id with + or -).", Arity = ArgumentArity.ZeroOrOne };
         var top = Opt.Whole("--top", "COUNT", "How many atoms to list (default all), or documents a pole to show (default 10).");
         var sort = Opt.Choice("--sort", "Order of the list. Default share.", "share", "coherence", "documents");
-        var data = Opt.Text("--data", "FILE", "The data file, where it has moved since the audit.");
         var command = new GatomsCommand(
             "atoms",
             "Lists the atoms of a run with both poles, or shows one in full: documents, keywords, modules.",
             "gatoms atoms runs/mine --sort coherence --top 20",
             "gatoms atoms runs/mine a1b2c3+")
         {
-            run, atom, top, sort, data,
+            run, atom, top, sort,
         };
         command.Body = context =>
         {
             using var view = RunView.Open(context.Parse.GetRequiredValue(run));
             if (context.Parse.GetValue(atom) is { } id)
             {
-                Show(context, view, id, context.Parse.GetValue(top) ?? 10, context.Parse.GetValue(data));
+                Show(context, view, id, context.Parse.GetValue(top) ?? 10);
             }
             else
             {
@@ -74,11 +73,11 @@ internal static class AtomsCommand
             : $"{Plain.Count(view.Atoms.Count)} atoms. gatoms atoms {view.Name} POLE shows one with its documents.");
     }
 
-    private static void Show(CommandContext context, RunView view, string id, int top, string? data)
+    private static void Show(CommandContext context, RunView view, string id, int top)
     {
         var atom = view.FindAtom(id);
         IReadOnlyList<Pole> poles = id[^1] is '+' or '-' ? [view.FindPole(id).Pole] : atom.Poles;
-        var texts = view.Texts(data, context.CancellationToken);
+        var texts = view.Texts();
         var shown = poles.Select(pole => (Pole: pole, Documents: pole.Top.Take(top).ToArray())).ToArray();
         context.Print(
             "gatoms/atom",
@@ -98,17 +97,13 @@ internal static class AtomsCommand
                     entry.Pole.CoherenceRaw,
                     entry.Pole.Keywords,
                     entry.Pole.Label,
-                    Top = entry.Documents.Select(document => new { document.Id, document.Code, Prompt = RunView.TextOf(texts, document.Id)?.PromptText, Answer = RunView.TextOf(texts, document.Id)?.AnswerText }),
+                    Top = entry.Documents.Select(document => new { document.Id, document.Code, texts.GetValueOrDefault(document.Id)?.Prompt, texts.GetValueOrDefault(document.Id)?.Answer }),
                 }),
             },
             writer => Write(writer, atom, shown, texts));
-        if (texts.Count == 0)
-        {
-            context.Hint("The data file is not where it was: --data FILE shows the documents' texts.");
-        }
     }
 
-    private static void Write(TextWriter writer, Atom atom, IEnumerable<(Pole Pole, PoleDocument[] Documents)> poles, IReadOnlyDictionary<string, Document> texts)
+    private static void Write(TextWriter writer, Atom atom, IEnumerable<(Pole Pole, PoleDocument[] Documents)> poles, IReadOnlyDictionary<string, TextRow> texts)
     {
         writer.WriteLine($"atom {atom.Id}{(atom.Share is { } share ? $"   share {Plain.Percent(share)}" : string.Empty)}");
         foreach (var module in (atom.Modules ?? []).Take(5))
@@ -129,10 +124,10 @@ internal static class AtomsCommand
             {
                 writer.WriteLine();
                 writer.WriteLine($"  {Plain.Number(document.Code),7}  {Plain.Line(document.Id)}");
-                if (RunView.TextOf(texts, document.Id) is { } text)
+                if (texts.GetValueOrDefault(document.Id) is { } text)
                 {
-                    Indent(writer, text.PromptText, "    > ");
-                    Indent(writer, text.AnswerText, "      ");
+                    Indent(writer, text.Prompt, "    > ");
+                    Indent(writer, text.Answer, "      ");
                 }
             }
 

@@ -1,7 +1,7 @@
 using System.CommandLine;
 using GradientAtoms.Runs.Files;
 using GradientAtoms.Runs.Formats;
-using GradientAtoms.Text.Documents;
+using GradientAtoms.Runs.Pipeline;
 
 namespace GradientAtoms.Cli.Commands;
 
@@ -43,43 +43,38 @@ internal static class DocsCommand
             }
             else if (parse.GetValue(document) is { } id)
             {
-                Show(context, view, id, parse.GetValue(data));
+                Show(context, view, id);
             }
             else
             {
-                List(context, view, parse.GetValue(search), parse.GetValue(pole), parse.GetValue(rejected), parse.GetValue(data), parse.GetValue(top) ?? 20);
+                List(context, view, parse.GetValue(search), parse.GetValue(pole), parse.GetValue(rejected), parse.GetValue(top) ?? 20);
             }
         };
         return command.Finished();
     }
 
-    private static void List(CommandContext context, RunView view, string? search, string? poleId, bool isRejected, string? data, int top)
+    private static void List(CommandContext context, RunView view, string? search, string? poleId, bool isRejected, int top)
     {
-        var texts = view.Texts(data, context.CancellationToken);
-        if (search is not null && texts.Count == 0)
-        {
-            throw UsageException.OtherData(view.Name, "was made from a data file that is no longer where it was, and only the file holds the texts");
-        }
-
+        var texts = view.Texts();
         var entries = poleId is null
             ? view.Rows.Where(row => row.Status == "rejected" == isRejected).Select(row => (Row: row, Code: (double?)null)).ToList()
             : [.. view.FindPole(poleId) is var (atom, pole) ? view.DocumentsOf(atom, pole).Select(entry => (entry.Row, (double?)entry.Code)) : []];
         if (search is not null)
         {
-            entries = [.. entries.Where(entry => Contains(RunView.TextOf(texts, entry.Row.Id), search))];
+            entries = [.. entries.Where(entry => Contains(texts.GetValueOrDefault(entry.Row.Id), search))];
         }
 
         var shown = entries.Take(top).ToArray();
         context.Print(
             "gatoms/documents",
-            new { Run = view.Name, Total = entries.Count, Documents = shown.Select(entry => Describe(entry.Row, entry.Code, RunView.TextOf(texts, entry.Row.Id), atoms: null)) },
+            new { Run = view.Name, Total = entries.Count, Documents = shown.Select(entry => Describe(entry.Row, entry.Code, texts.GetValueOrDefault(entry.Row.Id), atoms: null)) },
             writer =>
             {
                 var table = poleId is null ? new TextTable("id", "line", "tokens", "status", "text").Right(1, 2) : new TextTable("id", "line", "tokens", "code", "text").Right(1, 2, 3);
                 foreach (var (row, code) in shown)
                 {
-                    var text = RunView.TextOf(texts, row.Id);
-                    table.Add(row.Id, Plain.Count(row.SourceRow), Plain.Count(row.Tokens), code is { } value ? Plain.Number(value) : row.Status, row.Reason ?? (text is null ? string.Empty : Plain.Short(text.PromptText + " → " + text.AnswerText, 160)));
+                    var text = texts.GetValueOrDefault(row.Id);
+                    table.Add(row.Id, Plain.Count(row.SourceRow), Plain.Count(row.Tokens), code is { } value ? Plain.Number(value) : row.Status, row.Reason ?? (text is null ? string.Empty : Plain.Short(text.Prompt + " → " + text.Answer, 160)));
                 }
 
                 table.Write(writer, context.Host.Width);
@@ -87,26 +82,22 @@ internal static class DocsCommand
         context.Hint($"{Plain.Count(shown.Length)} of {Plain.Count(entries.Count)} documents{(shown.Length < entries.Count ? "; --top shows more" : string.Empty)}");
     }
 
-    private static void Show(CommandContext context, RunView view, string id, string? data)
+    private static void Show(CommandContext context, RunView view, string id)
     {
         var row = view.Rows.FirstOrDefault(row => row.Id == id) ?? throw UsageException.Unknown("document", id, view.Name, $"gatoms docs {view.Name} lists them");
-        var text = RunView.TextOf(view.Texts(data, context.CancellationToken), id);
+        var text = view.Texts().GetValueOrDefault(id);
         var atoms = row.Status == "used" ? view.AtomsOf(row) : [];
         context.Print("gatoms/document", Describe(row, null, text, atoms), writer =>
         {
             writer.WriteLine($"{Plain.Line(row.Id)}   line {Plain.Count(row.SourceRow)}   {row.Status}{(row.Split is { } split ? $", {split}" : string.Empty)}{(row.Reason is { } reason ? $": {Plain.Line(reason)}" : string.Empty)}");
             writer.WriteLine($"{Plain.Count(row.Tokens)} tokens, {Plain.Count(row.TrainedTokens)} trained{(row.TruncatedTokens > 0 ? $", {Plain.Count(row.TruncatedTokens)} cut off" : string.Empty)}{(row.Loss is { } loss ? $", loss {Plain.Short(loss / Math.Max(row.TrainedTokens, 1))} nats a token" : string.Empty)}{(row.GradientNorm is { } norm ? $", gradient norm {Plain.Short(norm)}" : string.Empty)}");
-            foreach (var message in text?.Messages ?? [])
+            foreach (var part in (string?[])[text?.Prompt, text?.Answer])
             {
-                writer.WriteLine();
-                writer.WriteLine($"[{Plain.Line(message.Role)}]");
-                writer.WriteLine(Plain.Lines(message.Content));
-            }
-
-            if (text?.Text is { } plain)
-            {
-                writer.WriteLine();
-                writer.WriteLine(Plain.Lines(plain));
+                if (part is { Length: > 0 })
+                {
+                    writer.WriteLine();
+                    writer.WriteLine(Plain.Lines(part));
+                }
             }
 
             writer.WriteLine();
@@ -117,10 +108,6 @@ internal static class DocsCommand
                 writer.WriteLine($"  {Plain.Number(code),7}  {pole}  {Plain.Line(string.Join(", ", words ?? []))}");
             }
         });
-        if (text is null)
-        {
-            context.Hint("The data file is not where it was: --data FILE shows the text.");
-        }
     }
 
     private static void Filter(CommandContext context, RunView view, string[] drops, string[] keeps, string? data, string? output)
@@ -157,7 +144,7 @@ internal static class DocsCommand
             writer => writer.WriteLine($"{output}: {Plain.Count(copied)} rows written, {Plain.Count(dropped)} dropped{(unseen > 0 ? $"; {Plain.Count(unseen)} rows of the file were not audited and count as not on the pole" : string.Empty)}"));
     }
 
-    private static object Describe(DocumentRow row, double? code, Document? text, IReadOnlyList<(string Pole, double Code)>? atoms) => new
+    private static object Describe(DocumentRow row, double? code, TextRow? text, IReadOnlyList<(string Pole, double Code)>? atoms) => new
     {
         row.Id,
         Line = row.SourceRow,
@@ -171,11 +158,11 @@ internal static class DocsCommand
         row.Loss,
         row.GradientNorm,
         Code = code,
-        Prompt = text?.PromptText,
-        Answer = text?.AnswerText,
+        text?.Prompt,
+        text?.Answer,
         Atoms = atoms?.Select(atom => new { atom.Pole, atom.Code }),
     };
 
-    private static bool Contains(Document? document, string text) => document is not null
-        && (document.PromptText.Contains(text, StringComparison.OrdinalIgnoreCase) || document.AnswerText.Contains(text, StringComparison.OrdinalIgnoreCase));
+    private static bool Contains(TextRow? document, string text) => document is not null
+        && (document.Prompt.Contains(text, StringComparison.OrdinalIgnoreCase) || document.Answer.Contains(text, StringComparison.OrdinalIgnoreCase));
 }

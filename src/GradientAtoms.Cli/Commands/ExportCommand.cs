@@ -1,4 +1,11 @@
 using System.CommandLine;
+using System.Text;
+using GradientAtoms.Models.Adapters;
+using GradientAtoms.Runs;
+using GradientAtoms.Runs.Files;
+using GradientAtoms.Runs.Formats;
+using GradientAtoms.Runs.Pipeline;
+using GradientAtoms.Runs.Steps;
 
 namespace GradientAtoms.Cli.Commands;
 
@@ -11,23 +18,93 @@ internal static class ExportCommand
         kind.AcceptOnlyFromAmong("adapter", "delta", "csv", "jsonl", "parquet");
         var run = new Argument<string>("RUN") { Description = "The run folder." };
         var pole = Opt.Text("--pole", "POLE", "For adapter and delta: the pole.");
-        var kl = Opt.Number("--kl", "NATS", "For adapter and delta: strength as divergence a token. Default .1.", above: 0);
-        var step = Opt.Number("--step", "STEP", "For adapter and delta: the step itself.", above: 0);
-        var less = Opt.Flag("--less", "Less of the pole instead of more.");
-        var direction = Opt.Choice("--direction", "How the atom becomes a step (docs/method.md, 7). Default data.", "data", "natural", "gradient", "adam");
-        var table = Opt.Choice("--table", "For csv, jsonl and parquet. Default codes.", "codes", "documents", "atoms", "modules", "tokens");
+        var step = new StepArguments();
+        var table = Opt.Choice("--table", "For csv, jsonl and parquet. Default codes.", "codes", "documents", "atoms", "modules");
         var output = Opt.Text("--out", "PATH", "The folder or file to write.", required: true);
-        var model = Opt.Text("--model", "MODEL", "The model, where it has moved since the audit.");
-        var data = Opt.Text("--data", "FILE", "The data file, where it has moved since the audit.");
         var command = new GatomsCommand(
             "export",
             "Writes a steered adapter that PEFT loads, or a table of the run.",
             "gatoms export adapter runs/mine --pole a1b2c3+ --kl .1 --out steered",
-            "gatoms export csv runs/mine --table codes --out codes.csv")
+            "gatoms export csv runs/mine --table codes --out codes.csv");
+        command.Add(kind);
+        command.Add(run);
+        command.Add(pole);
+        step.AddTo(command);
+        command.Add(table);
+        command.Add(output);
+        command.Body = context =>
         {
-            kind, run, pole, kl, step, less, direction, table, output, model, data,
+            var parse = context.Parse;
+            var (to, from) = (parse.GetRequiredValue(output)!, parse.GetRequiredValue(run));
+            if (File.Exists(to) || (Directory.Exists(to) && Directory.EnumerateFileSystemEntries(to).Any()))
+            {
+                throw UsageException.Exists(to);
+            }
+
+            var what = parse.GetRequiredValue(kind);
+            if (what is "adapter" or "delta")
+            {
+                var id = parse.GetValue(pole) ?? throw UsageException.Combination("gatoms export", $"{what} wants --pole", $"gatoms atoms {from} lists the poles");
+                step.UseThreads(parse);
+                using var session = new RunSession(from, step.ModelOf(parse));
+                WriteAdapter(context, session, id, step.Read(parse), what == "delta", to);
+            }
+            else
+            {
+                using var folder = RunFolder.OpenRead(from);
+                WriteTable(context, folder, what, Enum.Parse<ExportTable>(parse.GetValue(table) ?? "codes", ignoreCase: true), to);
+            }
         };
-        command.Body = _ => throw UsageException.NotYet("gatoms export", "exporting");
         return command.Finished();
+    }
+
+    private static void WriteAdapter(CommandContext context, RunSession session, string pole, PoleStepOptions options, bool isDelta, string to)
+    {
+        using var chosen = context.Track(ladder => PoleStep.Choose(session, pole, options, ladder, context.CancellationToken));
+        using var adapter = isDelta ? chosen.ToDelta(session.Adapter) : chosen.ToAdapter(session.Adapter);
+        SteeredAdapterFile.Write(to, adapter, PeftAdapter.Configuration(session.Folder.PathOf(RunFiles.Adapter)));
+        var error = isDelta ? chosen.Direction.DeltaError(session.Adapter, chosen.Size) : (double?)null;
+        context.Print(
+            "gatoms/export",
+            new { Kind = isDelta ? "delta" : "adapter", Out = to, Rank = adapter.Modules.Max(module => module.Rank), Step = StepArguments.Describe(chosen), RelativeError = error },
+            writer =>
+            {
+                StepArguments.Write(writer, chosen);
+                writer.WriteLine(isDelta
+                    ? $"{to}: the step alone, LoRA of rank {Plain.Count(adapter.Modules.Max(module => module.Rank))}, to be added to the adapter; at scale 1 it differs from the exact step by {Plain.Percent(error!.Value)}"
+                    : $"{to}: the adapter with the step taken, LoRA of rank {Plain.Count(adapter.Modules.Max(module => module.Rank))}; it replaces the adapter");
+            });
+    }
+
+    private static void WriteTable(CommandContext context, RunFolder folder, string kind, ExportTable table, string to)
+    {
+        var rows = 0;
+        if (kind == "parquet")
+        {
+            if (table != ExportTable.Documents)
+            {
+                throw UsageException.NotYet("gatoms export parquet", $"--table {table.ToString().ToLowerInvariant()} as Parquet");
+            }
+
+            AtomicFile.Write(to, stream =>
+            {
+                var documents = DocumentsFile.Read(folder.Need(RunFiles.Documents));
+                DocumentsFile.Write(stream, documents);
+                rows = documents.Count;
+            });
+        }
+        else
+        {
+            AtomicFile.Write(to, stream =>
+            {
+                using var writer = new StreamWriter(stream, new UTF8Encoding(encoderShouldEmitUTF8Identifier: false), leaveOpen: true);
+                rows = kind == "csv" ? CsvExport.WriteCsv(writer, folder, table) : CsvExport.WriteJsonLines(writer, folder, table);
+            });
+        }
+
+        context.Print(
+            "gatoms/export",
+            new { Kind = kind, Table = table, Out = to, Rows = rows, Bytes = new FileInfo(to).Length },
+            writer => writer.WriteLine($"{to}: {Plain.Count(rows)} rows, {Plain.Bytes(new FileInfo(to).Length)}"));
     }
 }

@@ -1,3 +1,11 @@
+using GradientAtoms.Gradients;
+using GradientAtoms.Models;
+using GradientAtoms.Models.Adapters;
+using GradientAtoms.Runs.Pipeline;
+using GradientAtoms.Runs.Planning;
+using GradientAtoms.Text.ChatTemplates;
+using GradientAtoms.Text.Documents;
+
 namespace GradientAtoms.Cli.Commands;
 
 /// <summary><c>gatoms plan</c>: what an audit would cost, and what it would decide.</summary>
@@ -8,10 +16,121 @@ internal static class PlanCommand
         var arguments = new AuditArguments();
         var command = new GatomsCommand(
             "plan",
-            "What the audit of the same arguments would take in time, memory and disk, and what it would decide and why. Computes nothing.",
+            "What the audit of the same arguments would take in time, memory and disk, and what it would decide and why. Reads the data and the model's header; computes nothing.",
             "gatoms plan --model base.gguf --adapter my-lora --data chats.jsonl --out runs/mine --memory 6GiB");
         arguments.AddTo(command);
-        command.Body = _ => throw UsageException.NotYet("gatoms plan", "the plan");
+        command.Body = context =>
+        {
+            var options = arguments.Read(context.Parse);
+            var set = DocumentReader.Read(options.Data, new() { Map = options.Map, Limit = options.Limit }, context.CancellationToken);
+            var tokens = context.Track(ladder => Tokenize(options, set, ladder, context.CancellationToken));
+            var model = LoadedModel.Describe(options.Model);
+            var request = Request(options, model, tokens);
+            var plan = Planner.Plan(request);
+            context.Print(
+                "gatoms/plan",
+                new { request.Documents, request.Tokens, request.TrainedTokens, tokens.TruncatedCount, Rejected = set.Rejected.Count + tokens.Rejected.Count, Parameters = request.Layout.Size, request.Atoms, plan.Coordinates, plan.Why, plan.RowSize, plan.DictionarySize, plan.CosineError, plan.KeepsAllGradients, plan.SampleDocuments, plan.BlockDocuments, plan.Stages, plan.Files, plan.Seconds, plan.MemoryBytes, plan.DiskBytes, request.Budget },
+                writer => Write(writer, request, plan, tokens, set.Rejected.Count));
+        };
         return command.Finished();
+    }
+
+    private static TokenizedSet Tokenize(AuditOptions options, DocumentSet set, ConsoleLadder ladder, CancellationToken cancellationToken)
+    {
+        var text = LoadedModel.ReadText(options.Model);
+        var template = options.ChatTemplate is { } file ? ChatTemplateFile.FromFile(file) : text.ChatTemplate;
+        var tokenizer = new ChatTokenizer((content, special) => text.Tokenizer.Encode(content, special), template, SpecialTokenNames.Of(text.SpecialTokens), new() { MaxTokens = options.MaxTokens });
+        return tokenizer.TokenizeAll(set.Distinct, options.Data, new DocumentProgress(ladder), cancellationToken);
+    }
+
+    private static PlanRequest Request(AuditOptions options, ModelDescription model, TokenizedSet tokens)
+    {
+        var documents = tokens.Documents.Count;
+        if (documents == 0)
+        {
+            throw new DocumentException("GA2004", options.Data, "leaves no document that can be used", "look at the rejected rows with gatoms inspect");
+        }
+
+        return new()
+        {
+            Documents = documents,
+            Tokens = tokens.TokenCount,
+            TrainedTokens = tokens.TrainedCount,
+            LongestDocument = tokens.Documents.Max(document => document.Tokens.Length),
+            ModelParameters = model.ParameterCount,
+            VocabularySize = model.VocabularySize,
+            Layout = Layout(options, model),
+            Atoms = options.Atoms ?? Math.Clamp((int)(documents * (1 - options.HeldOut)) / 8, 1, 200),
+            Coordinates = options.Coordinates switch
+            {
+                Runs.Pipeline.CoordinateKind.Exact or Runs.Pipeline.CoordinateKind.Raw => Runs.Planning.CoordinateKind.Exact,
+                Runs.Pipeline.CoordinateKind.Sketch => Runs.Planning.CoordinateKind.Sketch,
+                Runs.Pipeline.CoordinateKind.Reference => Runs.Planning.CoordinateKind.Reference,
+                _ => null,
+            },
+            SketchSize = options.SketchSize,
+            TuneEpochs = options.Adapter is null ? options.Epochs : 0,
+            BatchTokens = options.BatchTokens,
+            Budget = Budget.For(options.Out, options.Memory, options.Disk),
+        };
+    }
+
+    /// <summary>The adapter's maps by the model's shapes alone. Modules that read the same input are told by their names, which only the size of the curvature depends on.</summary>
+    private static ParameterLayout Layout(AuditOptions options, ModelDescription model)
+    {
+        var configuration = options.Adapter is { } folder
+            ? PeftAdapter.Configuration(folder)
+            : PeftConfiguration.Of((options.TargetModules ?? "q_proj,v_proj").Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries), options.Rank, options.Alpha);
+        var maps = new List<TrackedMap>();
+        var offset = 0L;
+        foreach (var module in model.LinearModules.Where(module => configuration.Targets(module.Name)))
+        {
+            var rank = configuration.RankOf(module.Name);
+            maps.Add(new($"{module.Name}.lora_A", module.Name, rank, module.InputSize, offset, InputName(module.Name)));
+            offset += (long)rank * module.InputSize;
+            maps.Add(new($"{module.Name}.lora_B", module.Name, module.OutputSize, rank, offset, $"{module.Name}.lora_B"));
+            offset += (long)rank * module.OutputSize;
+        }
+
+        return maps.Count > 0 ? new(maps) : throw UsageException.Combination("gatoms plan", "no module of the model matches the adapter's targets", "gatoms inspect lists the model's modules");
+    }
+
+    private static string InputName(string module) => module switch
+    {
+        _ when module.EndsWith("q_proj", StringComparison.Ordinal) || module.EndsWith("k_proj", StringComparison.Ordinal) || module.EndsWith("v_proj", StringComparison.Ordinal) => module[..^6] + "qkv",
+        _ when module.EndsWith("gate_proj", StringComparison.Ordinal) => module[..^9] + "gate_up",
+        _ when module.EndsWith("up_proj", StringComparison.Ordinal) => module[..^7] + "gate_up",
+        _ => module,
+    };
+
+    private static void Write(TextWriter writer, PlanRequest request, RunPlan plan, TokenizedSet tokens, int rejectedRows)
+    {
+        writer.WriteLine($"{Plain.Count(request.Documents)} documents, {Plain.Count(request.Tokens)} tokens, {Plain.Count(request.TrainedTokens)} of them trained; {Plain.Count(tokens.TruncatedCount)} documents cut, {Plain.Count(rejectedRows + tokens.Rejected.Count)} rows rejected");
+        writer.WriteLine($"{Plain.Count(request.Layout.Size)} trained parameters in {Plain.Count(request.Layout.Maps.Count)} maps; {Plain.Count(request.Atoms)} atoms");
+        writer.WriteLine($"coordinates: {plan.Coordinates.ToString().ToLowerInvariant()} ({plan.Why}){(plan.CosineError is > 0 and var error ? $"; a cosine is off by about {Plain.Number(error)}" : string.Empty)}");
+        writer.WriteLine(plan.KeepsAllGradients ? "eigenvalues: of all documents" : $"eigenvalues: of a sample of {Plain.Count(plan.SampleDocuments)} documents");
+        writer.WriteLine();
+        var stages = new TextTable("stage", "time, about", "memory").Right(1, 2);
+        foreach (var stage in plan.Stages)
+        {
+            stages.Add(stage.Name, Plain.Duration(TimeSpan.FromSeconds(stage.Seconds)), Plain.Bytes(stage.MemoryBytes));
+        }
+
+        stages.Write(writer);
+        writer.WriteLine();
+        var files = new TextTable("written", "size", "").Right(1);
+        foreach (var file in plan.Files)
+        {
+            files.Add(file.Name, Plain.Bytes(file.Bytes), file.Temporary ? "for a while" : string.Empty);
+        }
+
+        files.Write(writer);
+        writer.WriteLine();
+        writer.WriteLine($"in all about {Plain.Duration(TimeSpan.FromSeconds(plan.Seconds))}, {Plain.Bytes(plan.MemoryBytes)} of memory ({Plain.Bytes(request.Budget.MemoryBytes)} allowed), {Plain.Bytes(plan.DiskBytes)} of disk ({Plain.Bytes(request.Budget.DiskBytes)} allowed)");
+    }
+
+    private sealed class DocumentProgress(ConsoleLadder ladder) : IProgress<(int Done, int Total)>
+    {
+        public void Report((int Done, int Total) value) => ladder.Report(new("documents", value.Done, value.Total, "documents"));
     }
 }

@@ -1,4 +1,9 @@
 using System.CommandLine;
+using GradientAtoms.Models.Adapters;
+using GradientAtoms.Models.Generation;
+using GradientAtoms.Runs.Pipeline;
+using GradientAtoms.Runs.Steps;
+using GradientAtoms.Text.Documents;
 
 namespace GradientAtoms.Cli.Commands;
 
@@ -9,27 +14,140 @@ internal static class SteerCommand
     {
         var run = new Argument<string>("RUN") { Description = "The run folder." };
         var pole = new Argument<string>("POLE") { Description = "A pole's id; more of it means that its documents become more likely." };
-        var kl = Opt.Number("--kl", "NATS", "Strength: the divergence from the unsteered model, a token of neutral prompts. Default .1.", above: 0);
-        var step = Opt.Number("--step", "STEP", "Strength: the step itself, without calibration.", above: 0);
-        var less = Opt.Flag("--less", "Less of the pole instead of more.");
+        var step = new StepArguments();
         var prompt = Opt.Text("--prompt", "TEXT", "One prompt.");
         var prompts = Opt.Text("--prompts", "FILE", "Prompts, one a line.");
         var maxNewTokens = Opt.Whole("--max-new-tokens", "COUNT", "Length of an answer. Default 128.");
         var temperature = Opt.Number("--temperature", "T", "0 is greedy. Default 0.", least: 0);
         var seed = Opt.Long("--seed", "SEED", "Of the sampling. Default 0.");
-        var direction = Opt.Choice("--direction", "How the atom becomes a step (docs/method.md, 7). Default data.", "data", "natural", "gradient", "adam");
-        var model = Opt.Text("--model", "MODEL", "The model, where it has moved since the audit.");
-        var data = Opt.Text("--data", "FILE", "The data file, where it has moved since the audit.");
-        var threads = Opt.Whole("--threads", "COUNT", "Processor threads. Default: all cores.");
         var command = new GatomsCommand(
             "steer",
             "Takes the calibrated step along a pole and answers prompts side by side with the unsteered model.",
             "gatoms steer runs/mine a1b2c3+ --kl .1 --prompt \"List three birds.\"",
-            "gatoms steer runs/mine a1b2c3- --kl .05 --less --prompts prompts.txt --json")
+            "gatoms steer runs/mine a1b2c3- --kl .05 --less --prompts prompts.txt --json");
+        command.Add(run);
+        command.Add(pole);
+        step.AddTo(command);
+        foreach (var option in (Option[])[prompt, prompts, maxNewTokens, temperature, seed])
         {
-            run, pole, kl, step, less, prompt, prompts, maxNewTokens, temperature, seed, direction, model, data, threads,
+            command.Add(option);
+        }
+
+        command.Body = context =>
+        {
+            var parse = context.Parse;
+            var asked = Prompts(parse.GetValue(prompt), parse.GetValue(prompts));
+            var sampling = new GenerationOptions { MaxNewTokens = parse.GetValue(maxNewTokens) ?? 128, Temperature = parse.GetValue(temperature) ?? 0, Seed = (ulong)(parse.GetValue(seed) ?? 0) };
+            step.UseThreads(parse);
+            using var session = new RunSession(parse.GetRequiredValue(run), step.ModelOf(parse));
+            var answers = new List<Answer>();
+            using var chosen = context.Track(ladder =>
+            {
+                var found = PoleStep.Choose(session, parse.GetRequiredValue(pole), step.Read(parse), ladder, context.CancellationToken);
+                using var steered = found.ToAdapter(session.Adapter);
+                foreach (var text in asked)
+                {
+                    ladder.Report(new("answers", answers.Count, asked.Count, "prompts"));
+                    answers.Add(new(
+                        text,
+                        Generate(session, session.Adapter, text, sampling, context.CancellationToken),
+                        Generate(session, steered, text, sampling, context.CancellationToken)));
+                }
+
+                ladder.Report(new("answers", answers.Count, asked.Count, "prompts"));
+                return found;
+            });
+            context.Print("gatoms/steer", new { Run = parse.GetRequiredValue(run), Step = StepArguments.Describe(chosen), Answers = answers }, writer =>
+            {
+                StepArguments.Write(writer, chosen);
+                foreach (var answer in answers)
+                {
+                    Write(writer, answer, context.Host.Width);
+                }
+            });
         };
-        command.Body = _ => throw UsageException.NotYet("gatoms steer", "steering");
         return command.Finished();
     }
+
+    private static IReadOnlyList<string> Prompts(string? prompt, string? file)
+    {
+        if (prompt is null == file is null)
+        {
+            throw UsageException.Combination("gatoms steer", prompt is null ? "there is no prompt" : "--prompt and --prompts cannot be given together", "give --prompt TEXT or --prompts FILE");
+        }
+
+        if (prompt is not null)
+        {
+            return [prompt];
+        }
+
+        if (!File.Exists(file))
+        {
+            throw UsageException.Combination("gatoms steer", $"--prompts {file} is not there", "give a text file with one prompt a line");
+        }
+
+        string[] lines = [.. File.ReadLines(file).Where(line => line.Trim().Length > 0)];
+        return lines.Length > 0 ? lines : throw UsageException.Combination("gatoms steer", $"--prompts {file} is empty", "give a text file with one prompt a line");
+    }
+
+    private static string Generate(RunSession session, LoraAdapter adapter, string prompt, GenerationOptions sampling, CancellationToken cancellationToken)
+    {
+        var loaded = session.Model.Loaded;
+        var template = session.Options.ChatTemplate is { } file ? Text.ChatTemplates.ChatTemplateFile.FromFile(file) : loaded.ChatTemplate;
+        var tokens = template is null
+            ? loaded.Tokenizer.Encode(prompt, addSpecialTokens: true)
+            : loaded.Tokenizer.Encode(template.Render([new ChatMessage("user", prompt)], new() { AddGenerationPrompt = true, SpecialTokens = SpecialTokenNames.Of(loaded.SpecialTokens) }));
+        if (tokens.Length >= loaded.Model.ContextLength)
+        {
+            throw UsageException.Combination("gatoms steer", $"a prompt has {Plain.Count(tokens.Length)} tokens, the model's context is {Plain.Count(loaded.Model.ContextLength)}", "shorten the prompt");
+        }
+
+        var generated = TextGenerator.Generate(loaded.Model, tokens, sampling with { StopIds = loaded.StopIds }, [adapter], null, cancellationToken);
+        return loaded.Tokenizer.Decode(generated.Tokens, skipSpecialTokens: true).Trim();
+    }
+
+    private static void Write(TextWriter writer, Answer answer, int? width)
+    {
+        writer.WriteLine();
+        writer.WriteLine($"> {Plain.Lines(answer.Prompt)}");
+        if (width is not >= 90)
+        {
+            writer.WriteLine("--- unsteered");
+            writer.WriteLine(Plain.Lines(answer.Unsteered));
+            writer.WriteLine("--- steered");
+            writer.WriteLine(Plain.Lines(answer.Steered));
+            return;
+        }
+
+        var column = (width.Value - 3) / 2;
+        var (left, right) = (Wrap(answer.Unsteered, column), Wrap(answer.Steered, column));
+        writer.WriteLine($"{"--- unsteered".PadRight(column)}   --- steered");
+        for (var line = 0; line < Math.Max(left.Count, right.Count); line++)
+        {
+            writer.WriteLine($"{(line < left.Count ? left[line] : string.Empty).PadRight(column)} │ {(line < right.Count ? right[line] : string.Empty)}".TrimEnd());
+        }
+    }
+
+    /// <summary>Lines of at most so many characters, broken at spaces where there are any.</summary>
+    internal static List<string> Wrap(string text, int width)
+    {
+        var lines = new List<string>();
+        foreach (var paragraph in Plain.Lines(text).Replace("\t", "    ", StringComparison.Ordinal).Split('\n'))
+        {
+            var rest = paragraph;
+            while (rest.Length > width)
+            {
+                var space = rest.LastIndexOf(' ', width);
+                var end = space > 0 ? space : width;
+                lines.Add(rest[..end]);
+                rest = rest[end..].TrimStart(' ');
+            }
+
+            lines.Add(rest);
+        }
+
+        return lines;
+    }
+
+    private sealed record Answer(string Prompt, string Unsteered, string Steered);
 }

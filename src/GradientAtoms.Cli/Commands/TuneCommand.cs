@@ -1,4 +1,8 @@
 using System.CommandLine;
+using System.Globalization;
+using System.Text.Json.Nodes;
+using GradientAtoms.Runs;
+using GradientAtoms.Runs.Pipeline;
 
 namespace GradientAtoms.Cli.Commands;
 
@@ -10,8 +14,8 @@ internal static class TuneCommand
         var arguments = new AuditArguments();
         var command = new GatomsCommand(
             "tune",
-            "Fine-tunes a LoRA adapter on the data and writes it as a PEFT folder. Run again, it continues.",
-            "gatoms tune --model SmolLM2-135M-Instruct --data chats.jsonl --limit 400 --rank 8 --out my-lora")
+            "Fine-tunes a LoRA adapter on the data and writes it as a PEFT folder, RUN/adapter. Run again, it continues; audit with the same --out goes on from it.",
+            "gatoms tune --model SmolLM2-135M-Instruct --data chats.jsonl --limit 400 --rank 8 --out runs/mine")
         {
             Continues = true,
         };
@@ -20,7 +24,26 @@ internal static class TuneCommand
             command.Add(option);
         }
 
-        command.Body = _ => throw UsageException.NotYet("gatoms tune", "tuning");
+        command.Body = context =>
+        {
+            var options = arguments.Read(context.Parse);
+            Threads.Use(context.Parse.GetValue(arguments.Threads));
+            var result = context.Track(ladder => AuditPipeline.Tune(options, ladder.Decided, ladder, context.CancellationToken));
+            var notes = result.Stages[^1].Record.Notes;
+            var adapter = Path.Combine(options.Out, RunFiles.Adapter);
+            context.Print("gatoms/tune", new { Run = options.Out, Adapter = adapter, result.NothingToDo, Stages = StageResults.Of(result) }, writer =>
+            {
+                StageResults.Write(writer, result, options.Out);
+                writer.WriteLine($"{adapter}: rank {notes["rank"]}, {Count(notes["parameters"])} parameters{(notes["steps"] is { } steps ? $", {Count(steps)} steps" : string.Empty)}");
+                if (notes["held_out_loss_before"] is JsonValue before && notes["held_out_loss_after"] is JsonValue after)
+                {
+                    writer.WriteLine($"loss a token on held-out documents: {Plain.Number(before.GetValue<double>())} nats before, {Plain.Number(after.GetValue<double>())} after");
+                }
+            });
+            context.Hint($"next: the same arguments with gatoms audit");
+        };
         return command.Finished();
     }
+
+    private static string Count(JsonNode? node) => node is JsonValue value ? Plain.Count(long.Parse(value.ToJsonString(), CultureInfo.InvariantCulture)) : "-";
 }

@@ -18,6 +18,10 @@ public static class RunReader
             : throw new RunFolderException("GA2607", run.PathOf(RunFiles.Gradients), "holds no gradients", "Run the same `gatoms audit` again: it makes what is missing.");
     }
 
+    /// <summary>What a reader sees of the documents that a run uses.</summary>
+    /// <exception cref="RunFolderException">GA2607: the run has none.</exception>
+    public static IReadOnlyList<TextRow> ReadTexts(RunFolder run) => DocumentsStage.ReadTexts(run);
+
     /// <summary>The coordinates of a run. The caller owns the result.</summary>
     internal static GramCoordinates ReadCoordinates(SafetensorsFile file) =>
         GramCoordinates.From(file.ReadRaw("rows"), file.ReadRaw("weights_of_directions"), file.ReadRaw("norms"), meanNorm: 0);

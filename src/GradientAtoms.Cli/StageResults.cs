@@ -1,0 +1,33 @@
+using GradientAtoms.Runs.Pipeline;
+
+namespace GradientAtoms.Cli;
+
+/// <summary>What became of a run's stages, as <c>audit</c> and <c>tune</c> print it.</summary>
+internal static class StageResults
+{
+    /// <summary>For JSON.</summary>
+    public static IEnumerable<object> Of(AuditResult result) => result.Stages.Select(stage => new
+    {
+        stage.Record.Name,
+        Reused = stage.Decision.Reuse,
+        stage.Decision.Reason,
+        stage.Record.Seconds,
+        stage.Record.PeakMemoryBytes,
+        stage.Record.Checks,
+        stage.Record.Notes,
+    });
+
+    /// <summary>For a reader: whether anything was done, and the self-checks.</summary>
+    public static void Write(TextWriter writer, AuditResult result, string run)
+    {
+        if (result.NothingToDo)
+        {
+            writer.WriteLine($"{run}: everything was there already, from the same inputs and options; nothing was computed");
+        }
+
+        foreach (var (stage, check) in result.Stages.SelectMany(stage => stage.Record.Checks.Select(check => (stage.Record.Name, check))))
+        {
+            writer.WriteLine($"self-check {stage}/{check.Name}: {(check.Passed ? "passed" : "FAILED")} ({Plain.Line(check.Detail)})");
+        }
+    }
+}

@@ -1,0 +1,81 @@
+using System.CommandLine;
+using GradientAtoms.Runs.Steps;
+using GradientAtoms.Steering;
+
+namespace GradientAtoms.Cli;
+
+/// <summary>The options that choose a step, which <c>steer</c> and <c>export</c> share.</summary>
+internal sealed class StepArguments
+{
+    private readonly Option<double?> _kl = Opt.Number("--kl", "NATS", "Strength: the divergence from the unsteered model, a token of neutral prompts. Default .1.", above: 0);
+    private readonly Option<double?> _step = Opt.Number("--step", "STEP", "Strength: the step itself, without calibration.", above: 0);
+    private readonly Option<bool> _less = Opt.Flag("--less", "Less of the pole instead of more.");
+    private readonly Option<string?> _direction = Opt.Choice("--direction", "How the atom becomes a step (docs/method.md, 7). Default data.", "data", "natural", "gradient", "adam");
+    private readonly Option<string?> _model = Opt.Text("--model", "MODEL", "The model, where it has moved since the audit.");
+    private readonly Option<int?> _threads = Opt.Whole("--threads", "COUNT", "Processor threads. Default: all cores.");
+
+    public void AddTo(Command command)
+    {
+        foreach (var option in (Option[])[_kl, _step, _less, _direction, _model, _threads])
+        {
+            command.Add(option);
+        }
+    }
+
+    public string? ModelOf(ParseResult parse) => parse.GetValue(_model);
+
+    public void UseThreads(ParseResult parse) => Threads.Use(parse.GetValue(_threads));
+
+    public PoleStepOptions Read(ParseResult parse)
+    {
+        var (kl, step) = (parse.GetValue(_kl), parse.GetValue(_step));
+        if (kl is not null && step is not null)
+        {
+            throw UsageException.Combination($"gatoms {parse.CommandResult.Command.Name}", "--kl and --step cannot be given together", "give one of them");
+        }
+
+        return new()
+        {
+            Mode = Enum.Parse<StepMode>(parse.GetValue(_direction) ?? "data", ignoreCase: true),
+            Kl = kl ?? new PoleStepOptions().Kl,
+            Step = step,
+            Less = parse.GetValue(_less),
+        };
+    }
+
+    /// <summary>What was measured of a step, for JSON.</summary>
+    public static object Describe(PoleStep chosen) => new
+    {
+        Pole = chosen.Pole.Id,
+        Direction = chosen.Direction.Origin.Mode,
+        chosen.Size,
+        KlAsked = chosen.Calibration?.Requested,
+        KlMeasured = chosen.Calibration?.Chosen.Neutral.Mean,
+        KlPercentile95 = chosen.Calibration?.Chosen.Neutral.Percentile95,
+        chosen.Calibration?.Converged,
+        chosen.Calibration?.Warnings,
+        chosen.WasTurned,
+        Sign = new { chosen.Sign.Verdict, chosen.Sign.Step, LogLikelihoodChange = chosen.Sign.Odd, Error = double.IsNaN(chosen.Sign.OddError) ? (double?)null : chosen.Sign.OddError, chosen.Sign.Documents },
+    };
+
+    /// <summary>The same for a reader.</summary>
+    public static void Write(TextWriter writer, PoleStep chosen)
+    {
+        var strength = chosen.Calibration is { } calibration
+            ? $", KL {Plain.Short(calibration.Chosen.Neutral.Mean)} nats a neutral token (asked {Plain.Short(calibration.Requested)}; 95th percentile {Plain.Short(calibration.Chosen.Neutral.Percentile95)})"
+            : string.Empty;
+        writer.WriteLine($"step {Plain.Short(chosen.Size)} along {chosen.Pole.Id}{strength}");
+        writer.WriteLine($"sign: a quarter of the step towards more changes the log-likelihood a token of {Plain.Count(chosen.Sign.Documents)} of its documents by {Plain.Short(chosen.Sign.Odd)} ± {Plain.Short(chosen.Sign.OddError)} ({Verdict(chosen)})");
+        foreach (var warning in chosen.Calibration?.Warnings ?? [])
+        {
+            writer.WriteLine($"warning: {Plain.Line(warning)}");
+        }
+    }
+
+    private static string Verdict(PoleStep chosen) => chosen.Sign.Verdict switch
+    {
+        SignVerdict.More => chosen.WasTurned ? "more, after the direction was turned round" : "more, as it should be",
+        SignVerdict.Less => "less: this direction does not do what it should",
+        _ => "not clear from these documents",
+    };
+}
