@@ -100,6 +100,10 @@ internal sealed class ConsoleLadder(CliHost host, bool quiet) : IProgress<StageP
         {
             Reused(decision.Stage, decision.Reason);
         }
+        else if (decision.Reason is "it failed" or "it was interrupted")
+        {
+            Note(decision.Stage, $"continues: {decision.Reason}");
+        }
         else if (decision.Reason != "not done yet")
         {
             Redone(decision.Stage, decision.Reason);

@@ -36,6 +36,7 @@ public static class AuditPipeline
         Do(CoordinatesStage.Create(options, model, kind));
         Do(DictionaryStage.Create(options));
         Do(AtomsStage.Create(options, model, kind));
+        Do(Reports.ReportStage.Create(options, model));
         return new(outcomes);
     }
 

@@ -54,7 +54,7 @@ public sealed class CliHostTests : IDisposable
     public void A_full_disk_and_missing_memory_are_over_the_budget_and_a_forbidden_file_is_configuration()
     {
         Assert.Equal(4, CliRun.Of(["fake"], [Fake(_ => throw new IOException("No space left on device", 28))]).ExitCode);
-        Assert.Equal(4, CliRun.Of(["fake"], [Fake(_ => throw new System.Runtime.InteropServices.ExternalException("[enforce fail] . DefaultCPUAllocator: not enough memory: you tried to allocate 99 bytes."))]).ExitCode);
+        Assert.Equal(4, CliRun.Of(["fake"], [Fake(_ => throw new TorchFailure("[enforce fail] . DefaultCPUAllocator: not enough memory: you tried to allocate 99 bytes."))]).ExitCode);
         Assert.Equal(2, CliRun.Of(["fake"], [Fake(_ => throw new UnauthorizedAccessException("Access to '/x' is denied."))]).ExitCode);
     }
 
@@ -173,6 +173,8 @@ public sealed class CliHostTests : IDisposable
     [InlineData("6 potatoes")]
     [InlineData("99999999999T")]
     public void Sizes_that_are_none_are_refused(string text) => Assert.False(Opt.TryParseSize(text, out _));
+
+    private sealed class TorchFailure(string message) : Exception(message);
 
     private static GatomsCommand Fake(Action<CommandContext> body)
     {
