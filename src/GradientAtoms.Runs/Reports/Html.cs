@@ -51,7 +51,7 @@ internal static class Html
     public static string Count(long value) => value.ToString("N0", CultureInfo.InvariantCulture);
 
     /// <summary>A share as 12.3 %, small ones with more digits.</summary>
-    public static string Percent(double share) => (share * 100).ToString(Math.Abs(share) is < 0.01 and > 0 ? "0.##" : "0.0", CultureInfo.InvariantCulture) + "\u00a0%";
+    public static string Percent(double share) => (share * 100).ToString(Math.Abs(share) is < 0.01 and >= 0.00005 ? "0.##" : "0.0;-0.0;0.0", CultureInfo.InvariantCulture) + "\u00a0%";
 
     /// <summary>Three significant digits.</summary>
     public static string Number(double value) => value.ToString("G3", CultureInfo.InvariantCulture);
