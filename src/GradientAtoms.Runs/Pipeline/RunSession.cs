@@ -136,6 +136,41 @@ public sealed class RunSession : IDisposable
         throw new RunFolderException("GA2612", Folder.Path, $"has no pole {id}", "List them with `gatoms atoms RUN`; a pole's id is its atom's with + or -.");
     }
 
+    /// <summary>
+    /// Codes of documents that the run has not seen, on its dictionary: their gradients, whitened, on the run's coordinates.
+    /// </summary>
+    /// <param name="documents">As this run's model tokenises them.</param>
+    /// <param name="cancellationToken">Looked at once a batch.</param>
+    /// <returns><c>[n, K]</c>.</returns>
+    public SparseCodes Encode(IReadOnlyList<TokenizedDocument> documents, CancellationToken cancellationToken = default)
+    {
+        using var scope = NewDisposeScope();
+        var source = new AdapterGradientSource(Model.Loaded.Model, Adapter);
+        var whitened = empty([documents.Count, Layout.Size], dtype: ScalarType.Float32); // [n, d]
+        var plan = BatchPlan.Make([.. documents.Select(document => document.Tokens.Length)], Options.BatchTokens, blockDocuments: 1);
+        foreach (var batch in plan.Blocks.SelectMany(block => block))
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            source.Run(documents, batch, new RowWriter(rows => whitened.index_copy_(
+                0, tensor(batch.Select(document => (long)document).ToArray(), dtype: ScalarType.Int64), Bases.Rotate(rows) * Whitening.Scale)));
+        }
+
+        var products = zeros([documents.Count, Rows.RowCount], dtype: ScalarType.Float64);
+        foreach (var map in Layout.Maps)
+        {
+            using var inner = NewDisposeScope();
+            var tile = Rows.ReadColumns(map.Offset, map.Size) * Whitening.Scale.narrow(0, map.Offset, map.Size); // [N, d_m]
+            products.add_(whitened.narrow(1, map.Offset, map.Size).matmul(tile.t()).to(ScalarType.Float64));
+        }
+
+        using var file = SafetensorsFile.Open(Folder.Need(CoordinatesStage.File));
+        var center = (bool)Folder.Manifest.Stage(CoordinatesStage.Name)!.Options["center"]!;
+        var norms = whitened.square().sum(1, type: ScalarType.Float64).sqrt();
+        var coordinates = Coordinates.Encode(products, norms, file.ReadRaw("gram_whitened"), [.. Texts.Select(text => !text.HeldOut)], center);
+        var sparsity = (double)Folder.Manifest.Stage(DictionaryStage.Name)!.Notes["sparsity"]!;
+        return SparseCoder.Encode(coordinates, AtomRows, new() { Sparsity = sparsity, Codes = Options.Codes }, cancellationToken: cancellationToken).Codes;
+    }
+
     /// <summary>The second moments of the run's own fine-tune. The caller owns them.</summary>
     /// <returns><c>[d]</c>, or null where the adapter was given.</returns>
     public Tensor? SecondMoments()
@@ -159,6 +194,15 @@ public sealed class RunSession : IDisposable
         }
 
         Folder.Dispose();
+    }
+
+    private sealed class RowWriter(Action<Tensor> write) : IGradientSink
+    {
+        public void Accept(GradientBatch batch)
+        {
+            using var scope = NewDisposeScope();
+            write(batch.Rows());
+        }
     }
 
     private Lazy<T> Owned<T>(Func<T> open)

@@ -82,6 +82,26 @@ public sealed class GramCoordinates : IDisposable
         return directions.to(ScalarType.Float64).matmul(WeightsOfDirections.t()).MoveToOuterDisposeScope();
     }
 
+    /// <summary>The coordinates of documents that the space was not made from: their unit rows, less the same mean, on the same axes.</summary>
+    /// <param name="products">w_q · w_i with every document of the space, <c>[n, N]</c>, float64.</param>
+    /// <param name="norms">‖w_q‖, <c>[n]</c>, float64.</param>
+    /// <param name="whitened">w_i · w_j of the space, <c>[N, N]</c>.</param>
+    /// <param name="learning">As the space was made with.</param>
+    /// <param name="center">As the space was made with.</param>
+    /// <returns><c>[n, k]</c>, float32. The caller owns it.</returns>
+    public Tensor Encode(Tensor products, Tensor norms, Tensor whitened, IReadOnlyList<bool> learning, bool center)
+    {
+        using var scope = NewDisposeScope();
+        var coordinates = (products / norms.unsqueeze(1)).matmul(WeightsOfDirections); // [n, k]
+        if (center)
+        {
+            var mean = tensor(learning.Select(learn => learn ? 1.0 : 0.0).ToArray()) / learning.Count(learn => learn) / Norms; // [N]
+            coordinates = coordinates - mean.unsqueeze(0).matmul(whitened.to(ScalarType.Float64)).matmul(WeightsOfDirections);
+        }
+
+        return coordinates.to(ScalarType.Float32).MoveToOuterDisposeScope();
+    }
+
     /// <inheritdoc/>
     public void Dispose()
     {
