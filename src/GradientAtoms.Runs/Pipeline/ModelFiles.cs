@@ -94,5 +94,5 @@ public sealed class ModelFiles : IDisposable
     }
 
     private static GradientAtomsException NoSuchDevice(string name) =>
-        new("GA1050", $"--device {name}", "this build or this machine has no such device", "Use --device cpu, or build with -p:Backend=cuda on a machine with an NVIDIA GPU.");
+        new("GA1009", $"--device {name}", "this build or this machine has no such device", "Use --device cpu, or build with -p:Backend=cuda on a machine with an NVIDIA GPU.");
 }
