@@ -1,4 +1,5 @@
 #:project ../src/GradientAtoms.Runs/GradientAtoms.Runs.csproj
+#:property PublishAot=false
 
 // An audit from code, without the command line:
 //     dotnet run samples/audit.cs -- MODEL DATA RUN
