@@ -49,18 +49,18 @@ internal static class StepsCommand
         var off = Tokens(others.Where((_, index) => index % Math.Max(1, others.Count / 40) == 0).Take(arguments.Integer("off", 40)));
         targets = OnPole(session, targets);
 
-        var neutral = Tokens(NeutralPrompts.Documents);
+        var neutral = Tokens(NeutralPrompts.Documents.Take(arguments.Integer("neutral", int.MaxValue)));
         var model = session.Model.Loaded.Model;
         using var meter = new KlMeter(model, [session.Adapter], neutral);
         var rows = new List<Row>();
         double? previous = null;
 
-        void Measure(string arm, WeightStep direction, IReadOnlyList<Target> on, bool bothWays)
+        void Measure(string arm, WeightStep direction, IReadOnlyList<Target> on, bool bothWays, bool offTarget = true)
         {
-            var calibration = KlCalibration.Calibrate(session.Adapter, direction, meter, options: new() { Kl = kl, InitialStep = previous, Percentile95Cap = double.MaxValue, TargetCap = double.MaxValue });
+            var calibration = KlCalibration.Calibrate(session.Adapter, direction, meter, options: new() { Kl = kl, Tolerance = 0.05, InitialStep = previous, Percentile95Cap = double.MaxValue, TargetCap = double.MaxValue });
             previous = calibration.Step * 0.3;
             double[] signed = [.. Shares, .. bothWays ? Shares.Select(share => -share) : []];
-            var groups = on.Select(target => new DocumentGroup(target.Task, target.Documents)).Append(new DocumentGroup("off", off)).ToList();
+            var groups = on.Select(target => new DocumentGroup(target.Task, target.Documents)).Append(new DocumentGroup("off", offTarget ? off : [])).ToList();
             var effect = StepEffect.Measure(model, session.Adapter, [new(arm, direction, [.. signed.Select(share => share * calibration.Step)])], groups);
             foreach (var share in signed)
             {
@@ -82,7 +82,12 @@ internal static class StepsCommand
             using var data = ours.Data(target.Atom, target.Sign, target.Pole, damping);
             Measure("data", data, [target], bothWays: true);
             using var gradient = theirs.Gradient(target.ReferenceAtom, target.ReferenceSign, target.Task);
-            Measure("reference", gradient, [target], bothWays: true);
+            Measure("reference", gradient, [target], bothWays: false);
+            if (!arguments.Has("extra"))
+            {
+                continue;
+            }
+
             using var natural = ours.Natural(target.Atom, target.Sign, target.Pole);
             Measure("natural", natural, [target], bothWays: false);
             using var mean = ours.Mean(target.Atom, target.Sign, target.Pole);
@@ -92,7 +97,7 @@ internal static class StepsCommand
         for (var index = 0; index < arguments.Integer("random", 20); index++)
         {
             using var random = ours.Random(session.Options.Seed, index, damping);
-            Measure(string.Create(CultureInfo.InvariantCulture, $"random {index}"), random, targets, bothWays: false);
+            Measure(string.Create(CultureInfo.InvariantCulture, $"random {index}"), random, targets, bothWays: false, offTarget: false);
         }
 
         File.WriteAllText(arguments.Need("out"), JsonSerializer.Serialize(new { targets = targets.Select(target => new { target.Task, target.F1, target.Pole, target.ReferenceF1, On = target.Documents.Count, OnPole = target.OnPole.Count }), off = off.Count, neutral = neutral.Count, kl, damping, rows }, new JsonSerializerOptions { WriteIndented = true, NumberHandling = System.Text.Json.Serialization.JsonNumberHandling.AllowNamedFloatingPointLiterals }));

@@ -119,11 +119,13 @@ public sealed class LlamaModel : CausalLanguageModel
         var hidden = _embedding.index_select(0, tokens.flatten()).view(tokens.shape[0], tokens.shape[1], -1); // [B, T, h]
         for (var layer = 0; layer < _blocks.Length; layer++)
         {
+            // One scope a block: without a graph to keep them, the activations of a block end with it.
+            using var activations = NewDisposeScope();
             var block = _blocks[layer];
             hidden = hidden + Attention(layer, block, RmsNorm(hidden, block.InputNorm), cosines, sines, past, request);
             var normed = RmsNorm(hidden, block.PostAttentionNorm);
             var middle = nn.functional.silu(request.Apply(block.Gate, normed)) * request.Apply(block.Up, normed); // [B, T, intermediate]
-            hidden = hidden + request.Apply(block.Down, middle);
+            hidden = (hidden + request.Apply(block.Down, middle)).MoveToOuterDisposeScope();
         }
 
         return RmsNorm(hidden, _finalNorm).MoveToOuterDisposeScope();
