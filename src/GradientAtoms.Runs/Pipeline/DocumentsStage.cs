@@ -27,8 +27,8 @@ internal static class DocumentsStage
     {
         context.Progress?.Report(new(Name, 0, 1, "files"));
         var set = DocumentReader.Read(options.Data, new() { Map = options.Map, Limit = options.Limit }, context.CancellationToken);
-        var copies = set.Duplicates;
-        var unique = set.Documents.Where(document => !copies.ContainsKey(document.Id)).ToList();
+        var copies = set.Documents.Where(document => set.Duplicates.ContainsKey(document.Id)).ToList();
+        var unique = set.Distinct;
         var tokenizer = model.ChatTokenizer(options);
         var progress = context.Progress is { } to ? new Relay<(int Done, int Total)>(step => to.Report(new(Name, step.Done, step.Total, "documents"))) : null;
         var tokenized = tokenizer.TokenizeAll(unique, options.Data, progress, context.CancellationToken);
@@ -61,11 +61,11 @@ internal static class DocumentsStage
             rejected.Select(row => new DocumentRow { Id = $"line {row.Line}", SourceRow = row.Line, Status = "rejected", Reason = row.Reason })
             .Concat(copies.Select(copy => new DocumentRow
             {
-                Id = copy.Key,
-                SourceRow = set.Documents.First(document => document.Id == copy.Key).Line,
+                Id = copy.Id,
+                SourceRow = copy.Line,
                 Status = "duplicate",
-                Reason = $"the same as {copy.Value}",
-                DuplicateOf = copy.Value,
+                Reason = $"the same as {set.Duplicates[copy.Id]}",
+                DuplicateOf = set.Duplicates[copy.Id],
             }))));
         foreach (var (name, value) in new (string, JsonNode)[]
         {

@@ -40,6 +40,19 @@ public class GramCoordinatesTests
         AssertTensor.Close(direction.norm(), lifted.norm(), relativeToMax: 1e-4);
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void A_document_of_the_space_encoded_as_a_new_one_lands_on_its_own_row(bool center)
+    {
+        using var scope = NewDisposeScope();
+        var (rows, whitening) = Sample();
+        using var gram = GramPass.Compute(new RowsInMemory(rows), Layout, whitening);
+        using var coordinates = GramCoordinates.Fit(gram.Whitened, Learning(9), center);
+        var encoded = coordinates.Encode(gram.Whitened.narrow(0, 3, 2), coordinates.Norms.narrow(0, 3, 2), gram.Whitened, Learning(9), center);
+        AssertTensor.Close(coordinates.Rows.narrow(0, 3, 2), encoded, relativeToMax: 1e-4);
+    }
+
     [Fact]
     public void Energies_by_map_add_up_to_the_squared_norm_of_the_direction()
     {
