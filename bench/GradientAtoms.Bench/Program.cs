@@ -11,9 +11,9 @@ const string usage = """
         label are no task of their own and stay out of the mutual information.
     baseline tfidf --data F --labels L [--limit N] [--atoms K] [--seeds s,s,..] [--nonzeros 4.3] [--centre] [--tasks]
         Learns the same dictionary on tf-idf rows of the chats' words, and scores it.
-    spaces --run RUN --labels L [--spaces exact:0.001:center,reference,raw] [--atoms 200] [--seeds s,s,..] [--nonzeros 4.3]
+    spaces --run RUN --labels L [--spaces exact:0.001:center,reference,raw] [--atoms 200] [--seeds s,s,..] [--starts 8] [--nonzeros 4.3]
         Learns dictionaries on a run's gradients in several coordinate spaces, and scores them.
-    steps --run RUN --reference RUN --labels L --data F --out results.json [--first 2001] [--last 5000] [--tasks 8] [--on 20] [--off 40] [--random 20] [--neutral N] [--kl .1] [--damping 1] [--extra true]
+    steps --run RUN --reference RUN --labels L --data F --out results.json [--first 2001] [--last 5000] [--tasks 8] [--on 20] [--off 40] [--off-tokens N] [--random-shares .12,.25,.5,1] [--random 20] [--neutral N] [--kl .1] [--damping 1] [--extra true]
         Steps along the best poles of labelled tasks, against random directions and the reference's, on documents that were not seen.
     steps-table RESULTS
         The table of such results again.

@@ -52,7 +52,9 @@ internal sealed class AuditArguments
 
     public Option<double?> Sparsity { get; } = Opt.Number("--sparsity", "ALPHA", "The penalty on codes, 0 to 1. Instead of --nonzeros.", above: 0);
 
-    public Option<double?> Nonzeros { get; } = Opt.Number("--nonzeros", "COUNT", "Atoms a document encodes on, on average; the penalty is searched for. Default 4.3.", above: 0);
+    public Option<double?> Nonzeros { get; } = Opt.Number("--nonzeros", "COUNT", "Atoms a document encodes on, on average; the penalty is searched for. Default 4.2.", above: 0);
+
+    public Option<int?> Starts { get; } = Opt.Whole("--starts", "COUNT", "Independent starts of the dictionary; the best is kept. Default 8.");
 
     public Option<string?> Codes { get; } = Opt.Choice("--codes", "Signed codes give an atom two poles, nonnegative ones one. Default signed.", "signed", "nonnegative");
 
@@ -64,7 +66,7 @@ internal sealed class AuditArguments
 
     public Option<string?> TargetModules { get; } = Opt.Text("--target-modules", "NAMES", "Tuning: modules to adapt, with commas between, or all-linear. Default q_proj,v_proj.");
 
-    public Option<double?> Epochs { get; } = Opt.Number("--epochs", "COUNT", "Tuning: passes over the documents. Default 1.", above: 0);
+    public Option<int?> Epochs { get; } = Opt.Whole("--epochs", "COUNT", "Tuning: passes over the documents. Default 1.");
 
     public Option<double?> LearningRate { get; } = Opt.Number("--learning-rate", "RATE", "Tuning: the largest rate. Default 3e-4.", above: 0);
 
@@ -87,7 +89,7 @@ internal sealed class AuditArguments
     public IEnumerable<Option> Tuning => [Rank, Alpha, TargetModules, Epochs, LearningRate];
 
     /// <summary>Options of the dictionary and what comes before it.</summary>
-    public IEnumerable<Option> Learning => [Atoms, Coordinates, Damping, Sparsity, Nonzeros, Codes, Center];
+    public IEnumerable<Option> Learning => [Atoms, Coordinates, Damping, Sparsity, Nonzeros, Starts, Codes, Center];
 
     /// <summary>What the machine may give.</summary>
     public IEnumerable<Option> Machine => [BatchTokens, Memory, Disk, Threads, Device];
@@ -120,6 +122,7 @@ internal sealed class AuditArguments
             Center = Get(Center) is { } center ? center == "on" : defaults.Center,
             Sparsity = Get(Sparsity),
             Nonzeros = Get(Nonzeros) ?? defaults.Nonzeros,
+            Starts = Get(Starts) ?? defaults.Starts,
             Codes = Get(Codes) is { } codes ? Enum.Parse<CodeSigns>(codes, ignoreCase: true) : defaults.Codes,
             Rank = Get(Rank) ?? defaults.Rank,
             Alpha = Get(Alpha) ?? defaults.Alpha,

@@ -21,6 +21,7 @@ internal static class SpacesCommand
         var tasks = session.Texts.Select(text => labels[text.Id]).ToList();
         var seeds = (arguments.Text("seeds") ?? "0").Split(',').Select(seed => long.Parse(seed, CultureInfo.InvariantCulture)).ToList();
         var atoms = arguments.Integer("atoms", 200);
+        var starts = arguments.Integer("starts", 8);
         var nonzeros = arguments.Number("nonzeros", 4.3);
         Console.WriteLine(ScoreTable.Header);
         foreach (var space in (arguments.Text("spaces") ?? "exact,reference,raw").Split(','))
@@ -44,7 +45,7 @@ internal static class SpacesCommand
             foreach (var seed in seeds)
             {
                 using var inner = NewDisposeScope();
-                using var dictionary = DictionaryLearner.Learn(coordinates.Rows[tensor(learning)], new() { AtomCount = atoms, TargetNonzeros = nonzeros, Seed = seed });
+                using var dictionary = DictionaryLearner.Learn(coordinates.Rows[tensor(learning)], new() { AtomCount = atoms, TargetNonzeros = nonzeros, Starts = starts, Seed = seed });
                 var codes = SparseCoder.Encode(coordinates.Rows, dictionary.Atoms, new() { Sparsity = dictionary.Sparsity }).Codes;
                 var scores = LabelScores.Of(codes, tasks, new() { Seed = seed, Background = arguments.Text("background") ?? "general" });
                 ScoreTable.Print($"{space} seed {seed} alpha {dictionary.Sparsity:0.000}", scores, withTasks: false);

@@ -17,6 +17,8 @@ internal static class StepsCommand
 {
     private static readonly double[] Shares = [0.12, 0.25, 0.5, 1];
 
+    private static readonly JsonSerializerOptions Lines = new() { NumberHandling = System.Text.Json.Serialization.JsonNumberHandling.AllowNamedFloatingPointLiterals };
+
     private sealed record Target(string Task, double F1, string Pole, int Atom, int Sign, double ReferenceF1, int ReferenceAtom, int ReferenceSign)
     {
         public List<TokenizedDocument> Documents { get; init; } = [];
@@ -36,6 +38,7 @@ internal static class StepsCommand
         var damping = arguments.Number("damping", 1);
         var labels = ScoringFiles.Labels(arguments.Need("labels"), int.MaxValue).ToDictionary(row => row.Id, row => row.Task, StringComparer.Ordinal);
         var background = arguments.Text("background") ?? "general";
+        double[] randomShares = [.. (arguments.Text("random-shares") ?? "0.12,0.25,0.5,1").Split(',').Select(share => double.Parse(share, CultureInfo.InvariantCulture))];
 
         var unseen = DocumentReader.Read(arguments.Need("data")).Documents.Where(document => document.Line >= first && document.Line <= last).ToList();
         var tokenizer = session.Model.ChatTokenizer(session.Options);
@@ -46,20 +49,33 @@ internal static class StepsCommand
             .ToList();
         var names = targets.Select(target => target.Task).ToHashSet(StringComparer.Ordinal);
         var others = unseen.Where(document => !names.Contains(labels[document.Id])).ToList();
-        var off = Tokens(others.Where((_, index) => index % Math.Max(1, others.Count / 40) == 0).Take(arguments.Integer("off", 40)));
+        var offCount = arguments.Integer("off", 40);
+        var offTokens = arguments.Integer("off-tokens", int.MaxValue);
+        var candidates = Tokens(others).Where(document => document.Tokens.Length <= offTokens).ToList();
+        var off = candidates.Where((_, index) => index % Math.Max(1, candidates.Count / offCount) == 0).Take(offCount).ToList();
         targets = OnPole(session, targets);
 
         var neutral = Tokens(NeutralPrompts.Documents.Take(arguments.Integer("neutral", int.MaxValue)));
         var model = session.Model.Loaded.Model;
         using var meter = new KlMeter(model, [session.Adapter], neutral);
-        var rows = new List<Row>();
-        double? previous = null;
+
+        // Every arm is written when it is measured, and not measured again: the whole takes hours on two cores.
+        var partial = $"{arguments.Need("out")}.partial";
+        var rows = File.Exists(partial) ? File.ReadLines(partial).Select(line => JsonSerializer.Deserialize<Row>(line, Lines)!).ToList() : [];
+        var done = rows.Select(row => (row.Arm, row.Task)).ToHashSet();
+        double? previous = rows.LastOrDefault(row => row.Share == 1)?.Step * 0.3;
 
         void Measure(string arm, WeightStep direction, IReadOnlyList<Target> on, bool bothWays, bool offTarget = true)
         {
+            if (on.All(target => done.Contains((arm, target.Task))))
+            {
+                return;
+            }
+
             var calibration = KlCalibration.Calibrate(session.Adapter, direction, meter, options: new() { Kl = kl, Tolerance = 0.05, InitialStep = previous, Percentile95Cap = double.MaxValue, TargetCap = double.MaxValue });
             previous = calibration.Step * 0.3;
-            double[] signed = [.. Shares, .. bothWays ? Shares.Select(share => -share) : []];
+            double[] signed = [.. offTarget ? Shares : randomShares, .. bothWays ? Shares.Select(share => -share) : []];
+            var fresh = new List<Row>();
             var groups = on.Select(target => new DocumentGroup(target.Task, target.Documents)).Append(new DocumentGroup("off", offTarget ? off : [])).ToList();
             var effect = StepEffect.Measure(model, session.Adapter, [new(arm, direction, [.. signed.Select(share => share * calibration.Step)])], groups);
             foreach (var share in signed)
@@ -68,11 +84,13 @@ internal static class StepsCommand
                 foreach (var target in on)
                 {
                     var cell = cells[target.Task];
-                    rows.Add(new(target.Task, arm, share, calibration.Chosen.Neutral.Mean, share * calibration.Step, cell.Change.Mean, cell.Change.Error,
+                    fresh.Add(new(target.Task, arm, share, calibration.Chosen.Neutral.Mean, share * calibration.Step, cell.Change.Mean, cell.Change.Error,
                         target.OnPole.Count == 0 ? double.NaN : target.OnPole.Average(index => cell.PerDocument[index]), cells["off"].Change.Mean, cells["off"].Change.Error));
                 }
             }
 
+            rows.AddRange(fresh);
+            File.AppendAllLines(partial, fresh.Select(row => JsonSerializer.Serialize(row, Lines)));
             Console.Error.WriteLine($"{arm} {string.Join(',', on.Select(target => target.Task))}: step {calibration.Step:g3}, KL {calibration.Chosen.Neutral.Mean:g3}, {calibration.Curve.Count} measurements");
         }
 

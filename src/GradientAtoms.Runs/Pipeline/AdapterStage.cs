@@ -58,7 +58,7 @@ internal static class AdapterStage
             fresh,
             [.. documents.Where((_, index) => !texts[index].HeldOut)],
             [.. documents.Where((_, index) => texts[index].HeldOut)],
-            new() { Epochs = (int)Math.Ceiling(options.Epochs), LearningRate = options.LearningRate, Seed = options.Seed, Rank = options.Rank, Alpha = options.Alpha },
+            new() { Epochs = options.Epochs, LearningRate = options.LearningRate, Seed = options.Seed, Rank = options.Rank, Alpha = options.Alpha },
             new Checkpoints(context),
             context.Progress,
             context.CancellationToken);

@@ -76,13 +76,13 @@ public sealed record AuditOptions
     public double? Sparsity { get; init; }
 
     /// <summary>Atoms a document encodes on, on average.</summary>
-    public double Nonzeros { get; init; } = 4.3;
+    public double Nonzeros { get; init; } = 4.2;
 
     /// <summary>What signs codes may have.</summary>
     public CodeSigns Codes { get; init; } = CodeSigns.Signed;
 
-    /// <summary>Independent starts of the dictionary.</summary>
-    public int Starts { get; init; } = 1;
+    /// <summary>Independent starts of the dictionary; the one of the lowest objective is kept. On the real audit of docs/experiments.md one start gave a mean best F1 of .598, eight .616.</summary>
+    public int Starts { get; init; } = 8;
 
     /// <summary>Tuning: the adapter's rank.</summary>
     public int Rank { get; init; } = 8;
@@ -94,7 +94,7 @@ public sealed record AuditOptions
     public string? TargetModules { get; init; }
 
     /// <summary>Tuning: passes over the documents.</summary>
-    public double Epochs { get; init; } = 1;
+    public int Epochs { get; init; } = 1;
 
     /// <summary>Tuning: the largest learning rate.</summary>
     public double LearningRate { get; init; } = 3e-4;

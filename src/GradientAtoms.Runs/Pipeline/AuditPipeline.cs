@@ -24,7 +24,7 @@ public static class AuditPipeline
     {
         using var model = new ModelFiles(options.Model, options.Device);
         using var run = RunFolder.Create(options.Out);
-        run.Describe(RunJson.Of(options with { Out = "", Memory = null, Disk = null }), options.Seed);
+        run.Describe(Described(options), options.Seed);
         var runner = new StageRunner(run);
         var outcomes = new List<StageOutcome>();
         void Do(Stage stage) => outcomes.Add(runner.Run(stage, decided, progress, cancellationToken));
@@ -40,6 +40,17 @@ public static class AuditPipeline
         return new(outcomes);
     }
 
+    // As the manifest keeps them: where model and data lie, so that other commands find them from any folder; not what the machine gave.
+    private static System.Text.Json.Nodes.JsonObject Described(AuditOptions options) => RunJson.Of(options with
+    {
+        Model = Path.Exists(options.Model) ? Path.GetFullPath(options.Model) : options.Model,
+        Data = Path.GetFullPath(options.Data),
+        Adapter = options.Adapter is { } adapter ? Path.GetFullPath(adapter) : null,
+        Out = "",
+        Memory = null,
+        Disk = null,
+    });
+
     /// <summary>Tunes an adapter and stops there.</summary>
     /// <param name="options">What to do; <see cref="AuditOptions.Adapter"/> is null.</param>
     /// <param name="decided">Told for each stage what is done and why.</param>
@@ -49,7 +60,7 @@ public static class AuditPipeline
     {
         using var model = new ModelFiles(options.Model, options.Device);
         using var run = RunFolder.Create(options.Out);
-        run.Describe(RunJson.Of(options with { Out = "", Memory = null, Disk = null }), options.Seed);
+        run.Describe(Described(options), options.Seed);
         var runner = new StageRunner(run);
         return new([.. new[] { DocumentsStage.Create(options, model), AdapterStage.Create(options, model) }
             .Select(stage => runner.Run(stage, decided, progress, cancellationToken))]);
