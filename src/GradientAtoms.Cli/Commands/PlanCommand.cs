@@ -1,6 +1,4 @@
-using GradientAtoms.Gradients;
 using GradientAtoms.Models;
-using GradientAtoms.Models.Adapters;
 using GradientAtoms.Runs.Pipeline;
 using GradientAtoms.Runs.Planning;
 using GradientAtoms.Text.ChatTemplates;
@@ -43,65 +41,9 @@ internal static class PlanCommand
         return tokenizer.TokenizeAll(set.Distinct, options.Data, new DocumentProgress(ladder), cancellationToken);
     }
 
-    private static PlanRequest Request(AuditOptions options, ModelDescription model, TokenizedSet tokens)
-    {
-        var documents = tokens.Documents.Count;
-        if (documents == 0)
-        {
-            throw new DocumentException("GA2004", options.Data, "leaves no document that can be used", "look at the rejected rows with gatoms inspect");
-        }
-
-        return new()
-        {
-            Documents = documents,
-            Tokens = tokens.TokenCount,
-            TrainedTokens = tokens.TrainedCount,
-            LongestDocument = tokens.Documents.Max(document => document.Tokens.Length),
-            ModelParameters = model.ParameterCount,
-            VocabularySize = model.VocabularySize,
-            Layout = Layout(options, model),
-            Atoms = options.Atoms ?? Math.Clamp((int)(documents * (1 - options.HeldOut)) / 8, 1, 200),
-            Coordinates = options.Coordinates switch
-            {
-                Runs.Pipeline.CoordinateKind.Exact or Runs.Pipeline.CoordinateKind.Raw => Runs.Planning.CoordinateKind.Exact,
-                Runs.Pipeline.CoordinateKind.Sketch => Runs.Planning.CoordinateKind.Sketch,
-                Runs.Pipeline.CoordinateKind.Reference => Runs.Planning.CoordinateKind.Reference,
-                _ => null,
-            },
-            SketchSize = options.SketchSize,
-            TuneEpochs = options.Adapter is null ? options.Epochs : 0,
-            BatchTokens = options.BatchTokens,
-            Budget = Budget.For(options.Out, options.Memory, options.Disk),
-        };
-    }
-
-    /// <summary>The adapter's maps by the model's shapes alone. Modules that read the same input are told by their names, which only the size of the curvature depends on.</summary>
-    private static ParameterLayout Layout(AuditOptions options, ModelDescription model)
-    {
-        var configuration = options.Adapter is { } folder
-            ? PeftAdapter.Configuration(folder)
-            : PeftConfiguration.Of((options.TargetModules ?? "q_proj,v_proj").Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries), options.Rank, options.Alpha);
-        var maps = new List<TrackedMap>();
-        var offset = 0L;
-        foreach (var module in model.LinearModules.Where(module => configuration.Targets(module.Name)))
-        {
-            var rank = configuration.RankOf(module.Name);
-            maps.Add(new($"{module.Name}.lora_A", module.Name, rank, module.InputSize, offset, InputName(module.Name)));
-            offset += (long)rank * module.InputSize;
-            maps.Add(new($"{module.Name}.lora_B", module.Name, module.OutputSize, rank, offset, $"{module.Name}.lora_B"));
-            offset += (long)rank * module.OutputSize;
-        }
-
-        return maps.Count > 0 ? new(maps) : throw UsageException.Combination("gatoms plan", "no module of the model matches the adapter's targets", "gatoms inspect lists the model's modules");
-    }
-
-    private static string InputName(string module) => module switch
-    {
-        _ when module.EndsWith("q_proj", StringComparison.Ordinal) || module.EndsWith("k_proj", StringComparison.Ordinal) || module.EndsWith("v_proj", StringComparison.Ordinal) => module[..^6] + "qkv",
-        _ when module.EndsWith("gate_proj", StringComparison.Ordinal) => module[..^9] + "gate_up",
-        _ when module.EndsWith("up_proj", StringComparison.Ordinal) => module[..^7] + "gate_up",
-        _ => module,
-    };
+    private static PlanRequest Request(AuditOptions options, ModelDescription model, TokenizedSet tokens) => tokens.Documents.Count > 0
+        ? AuditPlan.Request(options, model, tokens.Documents)
+        : throw new DocumentException("GA2004", options.Data, "leaves no document that can be used", "look at the rejected rows with gatoms inspect");
 
     private static void Write(TextWriter writer, PlanRequest request, RunPlan plan, TokenizedSet tokens, int rejectedRows)
     {

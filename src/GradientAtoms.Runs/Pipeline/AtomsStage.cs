@@ -35,14 +35,17 @@ internal static class AtomsStage
         using var coordinatesFile = SafetensorsFile.Open(context.Folder.Need(CoordinatesStage.File));
         using var coordinates = RunReader.ReadCoordinates(coordinatesFile);
         var shares = AtomShares.Of(coordinates.Rows, codes, atoms);
-        var (modules, moduleShares) = ModuleShares(context, options, layout, kind, coordinates, atoms);
+
+        // A sketched atom is no combination of documents: where it lies in the network is not known.
+        var (modules, moduleShares) = coordinates.CanLift ? ModuleShares(context, options, layout, kind, coordinates, atoms) : (null, null);
+        using var cosines = DocumentCosines.Open(context.Folder, coordinatesFile);
         var built = AtomBuilder.Build(
             codes,
             [.. texts.Select(text => text.Id)],
             new()
             {
-                Raw = new GramCosines(coordinatesFile.ReadRaw("gram_raw")),
-                Whitened = new GramCosines(coordinatesFile.ReadRaw("gram_whitened")),
+                Raw = cosines.Raw,
+                Whitened = cosines.Whitened,
                 Shares = shares,
                 ModuleNames = modules,
                 ModuleShares = moduleShares,
@@ -61,7 +64,7 @@ internal static class AtomsStage
     }
 
     // Squared norm of each atom, brought back to the whitened space of all parameters, by module.
-    private static (List<string> Names, double[,] Shares) ModuleShares(
+    private static (List<string>? Names, double[,]? Shares) ModuleShares(
         StageContext context, AuditOptions options, ParameterLayout layout, CoordinateKind kind, GramCoordinates coordinates, Tensor atoms)
     {
         using var scope = NewDisposeScope();

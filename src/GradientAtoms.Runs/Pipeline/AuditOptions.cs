@@ -66,6 +66,9 @@ public sealed record AuditOptions
     /// <summary>Numbers a document in a sketch.</summary>
     public int SketchSize { get; init; } = 4096;
 
+    /// <summary>Where sketches are kept: the share of the documents that eigenbases and eigenvalues are of. Above 0, up to 1.</summary>
+    public double SampleShare { get; init; } = 0.15;
+
     /// <summary>δ: the damping relative to the mean eigenvalue.</summary>
     public double Damping { get; init; } = 0.001;
 

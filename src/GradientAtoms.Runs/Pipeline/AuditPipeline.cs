@@ -11,7 +11,7 @@ public sealed record AuditResult(IReadOnlyList<StageOutcome> Stages)
     public bool NothingToDo => Stages.All(stage => stage.Decision.Reuse);
 }
 
-/// <summary>Joins the stages: documents, adapter, gradients and curvature, coordinates, dictionary, atoms, report.</summary>
+/// <summary>Joins the stages: documents, plan, adapter, gradients and curvature, coordinates, dictionary, atoms, report.</summary>
 public static class AuditPipeline
 {
     /// <summary>Runs an audit, or goes on with one.</summary>
@@ -30,12 +30,13 @@ public static class AuditPipeline
         void Do(Stage stage) => outcomes.Add(runner.Run(stage, decided, progress, cancellationToken));
 
         Do(DocumentsStage.Create(options, model));
+        Do(PlanStage.Create(options, model));
+        var choice = PlanStage.Read(run);
         Do(AdapterStage.Create(options, model));
-        var kind = options.Coordinates == CoordinateKind.Auto ? CoordinateKind.Exact : options.Coordinates;
-        Do(GradientsStage.Create(options, model));
-        Do(CoordinatesStage.Create(options, model, kind));
+        Do(GradientsStage.Create(options, model, choice));
+        Do(CoordinatesStage.Create(options, model, choice.Kind));
         Do(DictionaryStage.Create(options));
-        Do(AtomsStage.Create(options, model, kind));
+        Do(AtomsStage.Create(options, model, choice.Kind));
         Do(Reports.ReportStage.Create(options, model));
         return new(outcomes);
     }

@@ -8,7 +8,7 @@ using static TorchSharp.torch;
 
 namespace GradientAtoms.Runs.Pipeline;
 
-/// <summary>Rotated gradients in; whitened unit coordinates out, with the same inner products, and the energy ledger.</summary>
+/// <summary>Rotated gradients in; whitened unit coordinates out, with the same inner products (of sketches: about the same), and the energy ledger.</summary>
 internal static class CoordinatesStage
 {
     public const string Name = "coordinates";
@@ -19,7 +19,22 @@ internal static class CoordinatesStage
         Name = Name,
         Options = new JsonObject { ["coordinates"] = kind.ToString().ToLowerInvariant(), ["damping"] = kind == CoordinateKind.Exact ? options.Damping : null, ["center"] = options.Center },
         DependsOn = [DocumentsStage.Name, AdapterStage.Name, GradientsStage.Name],
-        Run = context => Run(context, options, model, kind),
+        Run = context =>
+        {
+            using var scope = NewDisposeScope();
+            using var adapter = model.LoadAdapter(context.Folder.PathOf(RunFiles.Adapter));
+            var layout = model.LayoutOf(adapter);
+            var learning = DocumentsStage.ReadTexts(context.Folder).Select(text => !text.HeldOut).ToList();
+            using var whitening = ReadWhitening(context.Folder, layout, kind, options.Damping);
+            if (kind == CoordinateKind.Sketch)
+            {
+                FromSketches(context, layout, whitening, learning, options.Center);
+            }
+            else
+            {
+                FromRows(context, layout, whitening, learning, options.Center);
+            }
+        },
     };
 
     /// <summary>How a run whitens. The caller owns it.</summary>
@@ -38,32 +53,62 @@ internal static class CoordinatesStage
                 }
 
             default:
-                using (var eigenvalues = CurvatureFile.ReadEigenvalues(path, layout))
+                using (var eigenvalues = CurvatureFile.ReadEigenvalues(path, layout, ofSample: kind == CoordinateKind.Sketch))
                 {
                     return Whitening.Ekfac(eigenvalues, damping);
                 }
         }
     }
 
-    private static void Run(StageContext context, AuditOptions options, ModelFiles model, CoordinateKind kind)
+    private static void FromRows(StageContext context, ParameterLayout layout, Whitening whitening, IReadOnlyList<bool> learning, bool center)
     {
-        using var adapter = model.LoadAdapter(context.Folder.PathOf(RunFiles.Adapter));
-        var layout = model.LayoutOf(adapter);
-        var learning = DocumentsStage.ReadTexts(context.Folder).Select(text => !text.HeldOut).ToList();
         using var rows = RunReader.OpenRows(context.Folder);
-        using var whitening = ReadWhitening(context.Folder, layout, kind, options.Damping);
         using var gram = GramPass.Compute(rows, layout, whitening, context.Progress, context.CancellationToken);
-        using var coordinates = GramCoordinates.Fit(gram.Whitened, learning, options.Center);
+        using var coordinates = GramCoordinates.Fit(gram.Whitened, learning, center);
         using var scope = NewDisposeScope();
-        context.WriteFile(File, path => SafetensorsWriter.Write(path,
+        Write(context, coordinates,
         [
-            ("rows", coordinates.Rows),
-            ("weights_of_directions", coordinates.WeightsOfDirections),
-            ("norms", coordinates.Norms),
+            ("weights_of_directions", coordinates.WeightsOfDirections!),
             ("gram_raw", gram.Raw.to(ScalarType.Float32)),
             ("gram_whitened", gram.Whitened.to(ScalarType.Float32)),
-        ]));
-        var rawEnergy = gram.Ledger.Sum(line => line.RawEnergy);
+        ]);
+        Describe(context, layout, whitening, coordinates, gram.Ledger);
+    }
+
+    // The sketches are whitened already. Cosines are read from them when they are asked for, so no products are kept.
+    private static void FromSketches(StageContext context, ParameterLayout layout, Whitening whitening, IReadOnlyList<bool> learning, bool center)
+    {
+        using var scope = NewDisposeScope();
+        using var rows = RunReader.OpenRows(context.Folder, SketchStage.Whitened);
+        var sketches = rows.ReadColumns(0, rows.ColumnCount); // [N, k]
+        var norms = tensor(rows.ReadValues(SketchStage.WhitenedNorms));
+        using var coordinates = GramCoordinates.OfSketches(sketches, norms, learning, center);
+        Write(context, coordinates, []);
+        Describe(context, layout, whitening, coordinates, Ledger(context.Folder, layout, whitening, rows.RowCount));
+        context.Notes["sketch_size"] = rows.ColumnCount;
+        context.Notes["cosine_error"] = context.NotesOf(GradientsStage.Name)["cosine_error"]?.DeepClone();
+        context.Notes["sketched_energy_ratio"] = sketches.square().sum(type: ScalarType.Float64).item<double>() / norms.square().sum().item<double>();
+    }
+
+    // A sketch is of every coordinate, so it drops the energy of none; its price is the error of each cosine.
+    private static List<LedgerLine> Ledger(RunFolder run, ParameterLayout layout, Whitening whitening, int documents)
+    {
+        using var scope = NewDisposeScope();
+        var raw = CurvatureFile.ReadEigenvalues(run.Need(RunFiles.Curvature), layout) * documents; // Σ over documents of the squared coordinate, [d]
+        var whitened = raw * whitening.Scale.square();
+        return [.. layout.Maps.Select(map =>
+        {
+            var energy = raw.narrow(0, map.Offset, map.Size).sum().item<double>();
+            return new LedgerLine(map.Name, energy, energy, whitened.narrow(0, map.Offset, map.Size).sum().item<double>());
+        })];
+    }
+
+    private static void Write(StageContext context, GramCoordinates coordinates, IReadOnlyList<(string, Tensor)> more) =>
+        context.WriteFile(File, path => SafetensorsWriter.Write(path, [("rows", coordinates.Rows), ("norms", coordinates.Norms), .. more]));
+
+    private static void Describe(StageContext context, ParameterLayout layout, Whitening whitening, GramCoordinates coordinates, IReadOnlyList<LedgerLine> ledger)
+    {
+        var rawEnergy = ledger.Sum(line => line.RawEnergy);
         context.Notes["whitening"] = whitening.Kind;
         context.Notes["damping"] = whitening.Damping;
         context.Notes["kept_coordinates"] = whitening.KeptCount;
@@ -71,7 +116,7 @@ internal static class CoordinatesStage
         context.Notes["dimensions"] = coordinates.Rows.shape[1];
         context.Notes["mean_norm"] = coordinates.MeanNorm;
         context.Notes["raw_energy"] = rawEnergy;
-        context.Notes["kept_energy_share"] = gram.Ledger.Sum(line => line.RawKept) / rawEnergy;
-        context.Notes["ledger"] = new JsonArray([.. gram.Ledger.Select(line => (JsonNode)RunJson.Of(line))]);
+        context.Notes["kept_energy_share"] = ledger.Sum(line => line.RawKept) / rawEnergy;
+        context.Notes["ledger"] = new JsonArray([.. ledger.Select(line => (JsonNode)RunJson.Of(line))]);
     }
 }

@@ -4,8 +4,8 @@ using static TorchSharp.torch;
 
 namespace GradientAtoms.Runs.Pipeline;
 
-/// <summary>The rotated gradients of a run, read from its shards a range of columns or a few rows at a time.</summary>
-/// <remarks>Each shard holds <c>rows</c> [n, d], float32, and <c>documents</c> [n], the document of each row.</remarks>
+/// <summary>The rotated gradients of a run, or their sketches, read from its shards a range of columns or a few rows at a time.</summary>
+/// <remarks>Each shard holds rows [n, d], float32, and <c>documents</c> [n], the document of each row.</remarks>
 public sealed class RotatedRows : IRowSource, IDisposable
 {
     private readonly SafetensorsFile[] _shards;
@@ -14,7 +14,7 @@ public sealed class RotatedRows : IRowSource, IDisposable
 
     /// <summary>Opens the shards.</summary>
     /// <param name="paths">Of every shard.</param>
-    /// <param name="tensorName">Which of the shards' tensors: <c>rows</c>.</param>
+    /// <param name="tensorName">Which of the shards' tensors: <c>rows</c>; <c>whitened</c> or <c>raw</c> where they are sketches.</param>
     /// <exception cref="RunFolderException">GA2610: the shards do not hold every document once.</exception>
     public RotatedRows(IReadOnlyList<string> paths, string tensorName = "rows")
     {
@@ -73,6 +73,22 @@ public sealed class RotatedRows : IRowSource, IDisposable
     {
         using var scope = NewDisposeScope();
         return cat([.. documents.Select(document => _shards[_places[document].Shard].ReadRows(TensorName, _places[document].Row, 1))]).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>What the shards hold beside the rows: a number a document.</summary>
+    /// <param name="name">Such as <c>losses</c>, <c>norms</c>: <c>[n]</c>, float64.</param>
+    /// <returns><c>[N]</c>, in document order.</returns>
+    public double[] ReadValues(string name)
+    {
+        using var scope = NewDisposeScope();
+        var values = new double[_order.Length];
+        var stacked = _shards.SelectMany(shard => shard.ReadRaw(name).data<double>().ToArray());
+        foreach (var (document, value) in _order.Zip(stacked))
+        {
+            values[document] = value;
+        }
+
+        return values;
     }
 
     /// <inheritdoc/>

@@ -7,14 +7,16 @@ namespace GradientAtoms.Runs.Pipeline;
 public static class RunReader
 {
     /// <summary>The rotated gradients of a run. The caller owns the result.</summary>
+    /// <param name="run">The run.</param>
+    /// <param name="tensorName">Which rows: <c>rows</c>, or <c>whitened</c> and <c>raw</c> where the run keeps sketches.</param>
     /// <exception cref="RunFolderException">GA2607: the run has none.</exception>
-    public static RotatedRows OpenRows(RunFolder run)
+    public static RotatedRows OpenRows(RunFolder run, string tensorName = "rows")
     {
         var shards = run.Manifest.Stage(GradientsStage.Name)?.Outputs
             .Where(output => output.Path.StartsWith($"{RunFiles.Gradients}/", StringComparison.Ordinal))
             .Select(output => run.Need(output.Path)).ToList();
         return shards is { Count: > 0 }
-            ? new(shards)
+            ? new(shards, tensorName)
             : throw new RunFolderException("GA2607", run.PathOf(RunFiles.Gradients), "holds no gradients", "Run the same `gatoms audit` again: it makes what is missing.");
     }
 
@@ -24,5 +26,5 @@ public static class RunReader
 
     /// <summary>The coordinates of a run. The caller owns the result.</summary>
     internal static GramCoordinates ReadCoordinates(SafetensorsFile file) =>
-        GramCoordinates.From(file.ReadRaw("rows"), file.ReadRaw("weights_of_directions"), file.ReadRaw("norms"), meanNorm: 0);
+        GramCoordinates.From(file.ReadRaw("rows"), file.Contains("weights_of_directions") ? file.ReadRaw("weights_of_directions") : null, file.ReadRaw("norms"), meanNorm: 0);
 }

@@ -22,7 +22,7 @@ public sealed class RunSession : IDisposable
     private readonly List<IDisposable> _owned = [];
     private readonly Lazy<LoraAdapter> _adapter;
     private readonly Lazy<ParameterLayout> _layout;
-    private readonly Lazy<RotatedRows> _rows;
+    private readonly Lazy<IRowSource> _rows;
     private readonly Lazy<CurvatureBases> _bases;
     private readonly Lazy<Tensor> _eigenvalues;
     private readonly Lazy<Whitening> _whitening;
@@ -45,7 +45,7 @@ public sealed class RunSession : IDisposable
         _owned.Add(Model);
         _adapter = Owned(() => Model.LoadAdapter(Folder.PathOf(RunFiles.Adapter)));
         _layout = new(() => Model.LayoutOf(Adapter));
-        _rows = Owned(() => RunReader.OpenRows(Folder));
+        _rows = new(OpenRows);
         _bases = Owned(() => CurvatureFile.ReadBases(Folder.Need(RunFiles.Curvature), Layout));
         _eigenvalues = Owned(() => CurvatureFile.ReadEigenvalues(Folder.Need(RunFiles.Curvature), Layout).DetachFromDisposeScope());
         _whitening = Owned(() => CoordinatesStage.ReadWhitening(Folder, Layout, Kind, Options.Damping));
@@ -85,7 +85,7 @@ public sealed class RunSession : IDisposable
     /// <summary>Where its parameters lie in a flat gradient.</summary>
     public ParameterLayout Layout => _layout.Value;
 
-    /// <summary>Rotated gradients of the documents.</summary>
+    /// <summary>Rotated gradients of the documents: stored ones, or computed again where the run keeps sketches.</summary>
     public IRowSource Rows => _rows.Value;
 
     /// <summary>Eigenbases.</summary>
@@ -145,29 +145,9 @@ public sealed class RunSession : IDisposable
     public SparseCodes Encode(IReadOnlyList<TokenizedDocument> documents, CancellationToken cancellationToken = default)
     {
         using var scope = NewDisposeScope();
-        var source = new AdapterGradientSource(Model.Loaded.Model, Adapter);
-        var whitened = empty([documents.Count, Layout.Size], dtype: ScalarType.Float32); // [n, d]
-        var plan = BatchPlan.Make([.. documents.Select(document => document.Tokens.Length)], Options.BatchTokens, blockDocuments: 1);
-        foreach (var batch in plan.Blocks.SelectMany(block => block))
-        {
-            cancellationToken.ThrowIfCancellationRequested();
-            source.Run(documents, batch, new RowWriter(rows => whitened.index_copy_(
-                0, tensor(batch.Select(document => (long)document).ToArray(), dtype: ScalarType.Int64), Bases.Rotate(rows) * Whitening.Scale)));
-        }
-
-        var products = zeros([documents.Count, Rows.RowCount], dtype: ScalarType.Float64);
-        foreach (var map in Layout.Maps)
-        {
-            using var inner = NewDisposeScope();
-            var tile = Rows.ReadColumns(map.Offset, map.Size) * Whitening.Scale.narrow(0, map.Offset, map.Size); // [N, d_m]
-            products.add_(whitened.narrow(1, map.Offset, map.Size).matmul(tile.t()).to(ScalarType.Float64));
-        }
-
-        using var file = SafetensorsFile.Open(Folder.Need(CoordinatesStage.File));
-        var center = (bool)Folder.Manifest.Stage(CoordinatesStage.Name)!.Options["center"]!;
-        var norms = whitened.square().sum(1, type: ScalarType.Float64).sqrt();
-        var coordinates = Coordinates.Encode(products, norms, file.ReadRaw("gram_whitened"), [.. Texts.Select(text => !text.HeldOut)], center);
+        var whitened = Recomputed(documents, cancellationToken).ReadRows([.. Enumerable.Range(0, documents.Count)]).mul_(Whitening.Scale); // [n, d]
         var sparsity = (double)Folder.Manifest.Stage(DictionaryStage.Name)!.Notes["sparsity"]!;
+        var coordinates = Kind == CoordinateKind.Sketch ? SketchedCoordinates(whitened) : ExactCoordinates(whitened);
         return SparseCoder.Encode(coordinates, AtomRows, new() { Sparsity = sparsity, Codes = Options.Codes }, cancellationToken: cancellationToken).Codes;
     }
 
@@ -196,13 +176,49 @@ public sealed class RunSession : IDisposable
         Folder.Dispose();
     }
 
-    private sealed class RowWriter(Action<Tensor> write) : IGradientSink
+    private bool IsCentred => (bool)Folder.Manifest.Stage(CoordinatesStage.Name)!.Options["center"]!;
+
+    // Of whitened rows [n, d], through their products with every row of the run.
+    private Tensor ExactCoordinates(Tensor whitened)
     {
-        public void Accept(GradientBatch batch)
+        using var scope = NewDisposeScope();
+        var products = zeros([whitened.shape[0], Rows.RowCount], dtype: ScalarType.Float64);
+        foreach (var map in Layout.Maps)
         {
-            using var scope = NewDisposeScope();
-            write(batch.Rows());
+            using var inner = NewDisposeScope();
+            var tile = Rows.ReadColumns(map.Offset, map.Size) * Whitening.Scale.narrow(0, map.Offset, map.Size); // [N, d_m]
+            products.add_(whitened.narrow(1, map.Offset, map.Size).matmul(tile.t()).to(ScalarType.Float64));
         }
+
+        using var file = SafetensorsFile.Open(Folder.Need(CoordinatesStage.File));
+        var norms = whitened.square().sum(1, type: ScalarType.Float64).sqrt();
+        return Coordinates.Encode(products, norms, file.ReadRaw("gram_whitened"), [.. Texts.Select(text => !text.HeldOut)], IsCentred).MoveToOuterDisposeScope();
+    }
+
+    // The same sketch, and the run's own sketches beside it for their mean.
+    private Tensor SketchedCoordinates(Tensor whitened)
+    {
+        using var scope = NewDisposeScope();
+        using var kept = RunReader.OpenRows(Folder, SketchStage.Whitened);
+        var sketches = cat([kept.ReadColumns(0, kept.ColumnCount), new SketchProjector((int)kept.ColumnCount, Options.Seed).Apply(whitened)]);
+        var learning = Texts.Select(text => !text.HeldOut).Concat(Enumerable.Repeat(false, (int)whitened.shape[0])).ToList();
+        using var all = GramCoordinates.OfSketches(sketches, ones(sketches.shape[0], dtype: ScalarType.Float64), learning, IsCentred);
+        return all.Rows.narrow(0, kept.RowCount, whitened.shape[0]).clone().MoveToOuterDisposeScope();
+    }
+
+    private RecomputedRows Recomputed(IReadOnlyList<TokenizedDocument> documents, CancellationToken cancellationToken) =>
+        new(new(Model.Loaded.Model, Adapter), documents, Bases, Options.BatchTokens, cancellationToken);
+
+    private IRowSource OpenRows()
+    {
+        if (Kind == CoordinateKind.Sketch)
+        {
+            return Recomputed(Documents, default);
+        }
+
+        var rows = RunReader.OpenRows(Folder);
+        _owned.Add(rows);
+        return rows;
     }
 
     private Lazy<T> Owned<T>(Func<T> open)

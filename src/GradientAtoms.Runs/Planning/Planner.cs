@@ -94,7 +94,10 @@ public static class Planner
     private static RunPlan Make(PlanRequest request, CoordinateKind kind, long rowSize, long dictionarySize, bool keepsAll, string why)
     {
         var (documents, parameters, atoms) = ((long)request.Documents, request.Layout.Size, (long)request.Atoms);
-        var sample = keepsAll ? request.Documents : Math.Max(1, (int)Math.Ceiling(request.Documents * request.SampleShare));
+        var isSketch = kind == CoordinateKind.Sketch;
+        var sample = keepsAll ? request.Documents
+            : isSketch ? Pipeline.SketchStage.SampleCount(request.Documents, request.SampleShare)
+            : Math.Max(1, (int)Math.Ceiling(request.Documents * request.SampleShare));
         var block = BlockDocuments(parameters);
         return new()
         {
@@ -110,7 +113,7 @@ public static class Planner
             Files =
             [
                 new("gradients of the first pass", sample * parameters * 4, Temporary: true),
-                new(RunFiles.Gradients, documents * rowSize * 4, Temporary: false),
+                new(RunFiles.Gradients, documents * rowSize * (isSketch ? 8 : 4), Temporary: false), // of a sketch two: whitened and raw
                 new(RunFiles.Curvature, (CovarianceEntries(request) + parameters) * 4, Temporary: false),
                 new(RunFiles.Dictionary, atoms * dictionarySize * 4, Temporary: false),
                 new(RunFiles.Lifted, atoms * parameters * 4, Temporary: false),

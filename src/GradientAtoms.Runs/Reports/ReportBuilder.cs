@@ -166,6 +166,13 @@ internal static class ReportBuilder
             yield return string.Create(CultureInfo.InvariantCulture, $"{weak:N0} atoms have fewer documents than a behaviour needs; they are listed without coherence.");
         }
 
+        if (notes.Number("coordinates", "sketch_size") is { } size)
+        {
+            yield return string.Create(
+                CultureInfo.InvariantCulture,
+                $"Gradients are kept as sketches of {size:0} numbers: a cosine is off by {notes.Number("gradients", "cosine_error") ?? 0:0.0000} (root mean square over {notes.Number("gradients", "cosine_pairs") ?? 0:0} pairs of a sample; the cosines themselves are {notes.Number("gradients", "cosine_root_mean_square") ?? 0:0.0000}). Where in the network an atom lies is not known.");
+        }
+
         yield return "Whether a pole is more than chance is not tested in this run: coherence alone does not tell.";
     }
 

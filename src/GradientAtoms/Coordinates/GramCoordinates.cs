@@ -14,10 +14,10 @@ public sealed class GramCoordinates : IDisposable
     // Eigenvalues below this share of the largest are rounding of float32 products.
     private const double RankTolerance = 1e-6;
 
-    private GramCoordinates(Tensor rows, Tensor weightsOfDirections, Tensor norms, double meanNorm)
+    private GramCoordinates(Tensor rows, Tensor? weightsOfDirections, Tensor norms, double meanNorm)
     {
         Rows = rows.DetachFromDisposeScope();
-        WeightsOfDirections = weightsOfDirections.DetachFromDisposeScope();
+        WeightsOfDirections = weightsOfDirections?.DetachFromDisposeScope();
         Norms = norms.DetachFromDisposeScope();
         MeanNorm = meanNorm;
     }
@@ -25,8 +25,11 @@ public sealed class GramCoordinates : IDisposable
     /// <summary>X, <c>[N, k]</c>, float32, one document a row.</summary>
     public Tensor Rows { get; }
 
-    /// <summary>Tᵀ U Σ⁻¹, <c>[N, k]</c>, float64: takes a direction to weights of documents.</summary>
-    public Tensor WeightsOfDirections { get; }
+    /// <summary>Tᵀ U Σ⁻¹, <c>[N, k]</c>, float64: takes a direction to weights of documents. Null for a sketch.</summary>
+    public Tensor? WeightsOfDirections { get; }
+
+    /// <summary>Whether directions can be brought back to the weights.</summary>
+    public bool CanLift => WeightsOfDirections is not null;
 
     /// <summary>Whitened norms ‖w_i‖ in full space, <c>[N]</c>, float64.</summary>
     public Tensor Norms { get; }
@@ -44,15 +47,7 @@ public sealed class GramCoordinates : IDisposable
         using var scope = NewDisposeScope();
         var count = whitened.shape[0];
         var norms = whitened.diagonal().clamp(min: 0).sqrt(); // [N]
-        var smallest = (int)norms.argmin().item<long>();
-        if (!(norms[smallest].item<double>() > 0))
-        {
-            throw new NumericalException(
-                $"document at row {smallest}",
-                "its whitened gradient is zero, so it has no direction",
-                "Leave the document out: nothing that it teaches reaches the adapted modules.");
-        }
-
+        CheckNorms(norms);
         var unit = diag(norms.reciprocal()); // [N, N]
         var mean = tensor(learning.Select(learn => learn ? 1.0 : 0.0).ToArray()) / learning.Count(learn => learn); // [N]
         var transform = center ? unit - outer(ones(count, dtype: ScalarType.Float64), mean).matmul(unit) : unit; // T
@@ -69,17 +64,38 @@ public sealed class GramCoordinates : IDisposable
             Math.Sqrt(Math.Max(0, meanUnit.matmul(whitened).matmul(meanUnit.t()).item<double>())));
     }
 
+    /// <summary>
+    /// Coordinates of sketched rows: the rows themselves, scaled to length 1 (less their mean, where centred). A direction of this
+    /// space cannot be brought back: its cosine with the true one would be about √(k/d).
+    /// </summary>
+    /// <param name="sketches">Sketched whitened rows, <c>[N, k]</c>, float32.</param>
+    /// <param name="norms">Whitened norms in full space, <c>[N]</c>, float64; copied.</param>
+    /// <param name="learning">Documents that the mean is over; the others are encoded with the same mean.</param>
+    /// <param name="center">Whether the mean is taken away.</param>
+    /// <exception cref="NumericalException">A document has no gradient.</exception>
+    public static GramCoordinates OfSketches(Tensor sketches, Tensor norms, IReadOnlyList<bool> learning, bool center)
+    {
+        using var scope = NewDisposeScope();
+        var lengths = sketches.square().sum(1, keepdim: true, type: ScalarType.Float64).sqrt(); // [N, 1]
+        CheckNorms(norms);
+        CheckNorms(lengths.flatten());
+        var unit = sketches / lengths.to(ScalarType.Float32);
+        var mean = unit[tensor(learning.ToArray())].mean([0L], keepdim: true, type: ScalarType.Float64); // [1, k]
+        return new(center ? unit - mean.to(ScalarType.Float32) : unit, null, norms.clone(), mean.norm().item<double>());
+    }
+
     /// <summary>Goes on from what was kept. Takes over the tensors.</summary>
-    public static GramCoordinates From(Tensor rows, Tensor weightsOfDirections, Tensor norms, double meanNorm) =>
+    public static GramCoordinates From(Tensor rows, Tensor? weightsOfDirections, Tensor norms, double meanNorm) =>
         new(rows, weightsOfDirections, norms, meanNorm);
 
     /// <summary>Directions as combinations of whitened gradients: δ = Σ_i b_i w_i.</summary>
     /// <param name="directions"><c>[K, k]</c>.</param>
     /// <returns>b, <c>[K, N]</c>, float64. The caller owns it.</returns>
+    /// <exception cref="InvalidOperationException">These are coordinates of sketches (see <see cref="CanLift"/>).</exception>
     public Tensor DocumentWeights(Tensor directions)
     {
         using var scope = NewDisposeScope();
-        return directions.to(ScalarType.Float64).matmul(WeightsOfDirections.t()).MoveToOuterDisposeScope();
+        return directions.to(ScalarType.Float64).matmul(Weights.t()).MoveToOuterDisposeScope();
     }
 
     /// <summary>The coordinates of documents that the space was not made from: their unit rows, less the same mean, on the same axes.</summary>
@@ -89,14 +105,15 @@ public sealed class GramCoordinates : IDisposable
     /// <param name="learning">As the space was made with.</param>
     /// <param name="center">As the space was made with.</param>
     /// <returns><c>[n, k]</c>, float32. The caller owns it.</returns>
+    /// <exception cref="InvalidOperationException">These are coordinates of sketches (see <see cref="CanLift"/>).</exception>
     public Tensor Encode(Tensor products, Tensor norms, Tensor whitened, IReadOnlyList<bool> learning, bool center)
     {
         using var scope = NewDisposeScope();
-        var coordinates = (products / norms.unsqueeze(1)).matmul(WeightsOfDirections); // [n, k]
+        var coordinates = (products / norms.unsqueeze(1)).matmul(Weights); // [n, k]
         if (center)
         {
             var mean = tensor(learning.Select(learn => learn ? 1.0 : 0.0).ToArray()) / learning.Count(learn => learn) / Norms; // [N]
-            coordinates = coordinates - mean.unsqueeze(0).matmul(whitened.to(ScalarType.Float64)).matmul(WeightsOfDirections);
+            coordinates = coordinates - mean.unsqueeze(0).matmul(whitened.to(ScalarType.Float64)).matmul(Weights);
         }
 
         return coordinates.to(ScalarType.Float32).MoveToOuterDisposeScope();
@@ -106,7 +123,22 @@ public sealed class GramCoordinates : IDisposable
     public void Dispose()
     {
         Rows.Dispose();
-        WeightsOfDirections.Dispose();
+        WeightsOfDirections?.Dispose();
         Norms.Dispose();
+    }
+
+    private Tensor Weights => WeightsOfDirections ?? throw new InvalidOperationException("a sketched direction is no combination of documents");
+
+    private static void CheckNorms(Tensor norms)
+    {
+        using var scope = NewDisposeScope();
+        var smallest = (int)norms.argmin().item<long>();
+        if (!(norms[smallest].item<double>() > 0))
+        {
+            throw new NumericalException(
+                $"document at row {smallest}",
+                "its whitened gradient is zero, so it has no direction",
+                "Leave the document out: nothing that it teaches reaches the adapted modules.");
+        }
     }
 }

@@ -7,7 +7,8 @@ namespace GradientAtoms.Steering;
 
 /// <summary>
 /// Directions that make more of a pole, from the rotated gradients of the run's documents. Each is of length 1 and signed so that
-/// the losses of the pole's documents fall along it, to first order. Owns none of what it is given.
+/// the losses of the pole's documents fall along it, to first order. Owns none of what it is given. <see cref="Natural"/> and
+/// <see cref="Gradient"/> need coordinates that can be brought back to the weights: GA1055 where they are sketches.
 /// </summary>
 /// <param name="rows">Qᵀg of every document.</param>
 /// <param name="bases">Q.</param>
@@ -94,6 +95,15 @@ public sealed class PoleDirections(
     // The atom as a combination of rotated gradients, [d].
     private Tensor AtomCombination(int atom, int sign)
     {
+        if (!coordinates.CanLift)
+        {
+            throw new SteeringException(
+                "GA1055",
+                $"atom row {atom}",
+                "the run keeps sketches of the gradients, and an atom that was learnt from sketches cannot be brought back to the weights",
+                "Use --direction data, which computes the gradients of the pole's own documents again, or audit with --coordinates exact.");
+        }
+
         var weights = coordinates.DocumentWeights(atoms.narrow(0, atom, 1)) * sign; // [1, N]
         return RowCombination.Sum(rows, bases.Layout, weights)[0];
     }

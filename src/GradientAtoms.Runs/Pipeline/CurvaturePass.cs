@@ -1,0 +1,134 @@
+using System.Text.Json.Nodes;
+using GradientAtoms.Curvature;
+using GradientAtoms.Gradients;
+using GradientAtoms.Models.Checkpoints;
+using GradientAtoms.Runs.Stages;
+using GradientAtoms.Text.Documents;
+using static TorchSharp.torch;
+
+namespace GradientAtoms.Runs.Pipeline;
+
+/// <summary>Eigenbases and eigenvalues of some documents. Owns them.</summary>
+/// <param name="Bases">Q.</param>
+/// <param name="Eigenvalues">λ, <c>[d]</c>, float64.</param>
+/// <param name="Tokens">Tokens that the covariances are over.</param>
+internal sealed record MeasuredCurvature(CurvatureBases Bases, Tensor Eigenvalues, long Tokens) : IDisposable
+{
+    public void Dispose()
+    {
+        Bases.Dispose();
+        Eigenvalues.Dispose();
+    }
+}
+
+/// <summary>
+/// The pass that keeps every gradient: one pass over the model spills raw gradients and sums covariances; eigenbases; the spill is
+/// rotated shard by shard, and λ is that of all the documents of the pass.
+/// </summary>
+/// <param name="context">Of the stage.</param>
+/// <param name="name">Of the pass.</param>
+/// <param name="model">For the self-check.</param>
+/// <param name="source">Computes gradients.</param>
+/// <param name="documents">All of them, or a sample.</param>
+/// <param name="batchTokens">Padded tokens of a batch.</param>
+/// <param name="raw">The spill; empty in the end.</param>
+/// <param name="rotated">Gets the rotated gradients.</param>
+internal sealed class CurvaturePass(
+    StageContext context, string name, ModelFiles model, AdapterGradientSource source, IReadOnlyList<TokenizedDocument> documents, int batchTokens, BlockStore raw, BlockStore rotated)
+{
+    public MeasuredCurvature Run()
+    {
+        var plan = BatchPlan.Make([.. documents.Select(document => document.Tokens.Length)], batchTokens, BlockDocuments(documents.Count));
+        using var sums = SumCovariances(plan);
+        var bases = CurvatureBases.Fit(source.Layout, sums, context.Progress, context.CancellationToken);
+        Rotate(plan, bases);
+        return new(bases, Eigenvalues(), sums.TokenCount);
+    }
+
+    /// <summary>About forty blocks a pass: a kill costs one of them, and the running sums are written once a block.</summary>
+    public static int BlockDocuments(int count) => Math.Clamp(count / 40, 16, 1024);
+
+    private CovarianceSums SumCovariances(BatchPlan plan)
+    {
+        var pass = new ModelPass(context, name, source, documents, plan, raw);
+        var saved = pass.Resume(block => raw.Has(block) || rotated.Has(block));
+        var sums = saved is null ? new CovarianceSums(source.Layout) : ReadSums(saved);
+        var done = saved?.Blocks ?? 0;
+        if (done < plan.Blocks.Count)
+        {
+            SelfCheck();
+        }
+
+        pass.Run(done, [sums], RawRows, () => (sums.Sums.Select(pair => (pair.Key, pair.Value)), sums.TokenCount));
+        return sums;
+    }
+
+    private static IReadOnlyList<(string Name, Tensor Rows)> RawRows(GradientBatch batch)
+    {
+        var rows = batch.Rows();
+        return [("rows", rows), ("norms", rows.square().sum(1, type: ScalarType.Float64).sqrt())];
+    }
+
+    private CovarianceSums ReadSums(SavedState saved)
+    {
+        using var scope = NewDisposeScope();
+        using var file = SafetensorsFile.Open(saved.Path);
+        return new(source.Layout, file.Names.ToDictionary(sum => sum, file.ReadRaw, StringComparer.Ordinal), (long)saved.Notes!["count"]!);
+    }
+
+    private void SelfCheck()
+    {
+        context.Progress?.Report(new("self-check", 0, 1, "checks"));
+        using var adapter = model.LoadAdapter(context.Folder.PathOf(RunFiles.Adapter));
+        var result = GradientSelfCheck.Run(model.Loaded.Model, adapter, documents);
+        context.Notes["self_check"] = new JsonObject
+        {
+            ["documents"] = result.Documents,
+            ["against_autograd"] = result.AgainstAutograd,
+            ["against_single"] = result.AgainstSingle,
+            ["against_difference"] = result.AgainstDifference,
+        };
+        context.Progress?.Report(new("self-check", 1, 1, "checks", $"autograd {result.AgainstAutograd:0.0e0}, batch of one {result.AgainstSingle:0.0e0}, finite difference {result.AgainstDifference:0.0e0} (relative)"));
+        if (!result.Passed)
+        {
+            throw new NumericalException(
+                "gradients",
+                $"they fail the self-check on the run's first documents: relative error {result.AgainstAutograd:0.0e0} against autograd, {result.AgainstSingle:0.0e0} against a batch of one, {result.AgainstDifference:0.0e0} against finite differences",
+                "Please report it with the model's config.json: nothing computed from such gradients can be trusted.");
+        }
+    }
+
+    // From the last shard to the first, each spilled shard deleted once its rotation is in its place: the spill and the rows are
+    // never both there whole.
+    private void Rotate(BatchPlan plan, CurvatureBases bases)
+    {
+        for (var block = plan.Blocks.Count - 1; block >= 0; block--)
+        {
+            context.CancellationToken.ThrowIfCancellationRequested();
+            if (!rotated.Has(block))
+            {
+                using var scope = NewDisposeScope();
+                using var spill = SafetensorsFile.Open(raw.PathOf(block));
+                var turned = bases.Rotate(spill.ReadRaw("rows"));
+                rotated.WriteFile(block, path => SafetensorsWriter.Write(path, spill.Names.Select(kept => (kept, kept == "rows" ? turned : spill.ReadRaw(kept)))));
+            }
+
+            raw.RemoveFrom(block);
+            context.Progress?.Report(new("curvature", plan.Blocks.Count - block, plan.Blocks.Count, "blocks"));
+        }
+    }
+
+    private Tensor Eigenvalues()
+    {
+        using var squares = new EkfacEigenvalues(source.Layout.Size);
+        foreach (var block in rotated.All)
+        {
+            context.CancellationToken.ThrowIfCancellationRequested();
+            using var scope = NewDisposeScope();
+            using var file = SafetensorsFile.Open(rotated.PathOf(block.Id));
+            squares.Add(file.ReadRaw("rows"));
+        }
+
+        return squares.Values();
+    }
+}

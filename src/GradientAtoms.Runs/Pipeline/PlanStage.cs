@@ -1,0 +1,77 @@
+using System.Text.Json.Nodes;
+using GradientAtoms.Runs.Files;
+using GradientAtoms.Runs.Planning;
+using GradientAtoms.Runs.Stages;
+
+namespace GradientAtoms.Runs.Pipeline;
+
+/// <summary>How a run keeps gradients.</summary>
+/// <param name="Kind">Never <see cref="CoordinateKind.Auto"/>.</param>
+/// <param name="SketchSize">Numbers a document, where they are sketched.</param>
+internal sealed record CoordinateChoice(CoordinateKind Kind, int SketchSize);
+
+/// <summary>
+/// Decides, before anything long begins, how gradients are kept, and whether the run fits into memory and disk at all. The decision
+/// stays with the run: a sitting that goes on with less free disk does not decide anew. The limits are no option of the stage.
+/// </summary>
+internal static class PlanStage
+{
+    public const string Name = "plan";
+
+    public static Stage Create(AuditOptions options, ModelFiles model) => new()
+    {
+        Name = Name,
+        Options = RunJson.Of(options, "coordinates", "sketch_size", "sample_share", "atoms", "held_out", "batch_tokens", "rank", "target_modules", "epochs"),
+        DependsOn = [DocumentsStage.Name],
+        Inputs = [.. model.TextInputs, .. options.Adapter is { } folder ? ExternalInput.FilesOf("adapter", folder, "adapter_config.json") : []],
+        Run = context => Run(context, options, model),
+    };
+
+    /// <summary>What was decided.</summary>
+    public static CoordinateChoice Read(RunFolder run)
+    {
+        var notes = run.Manifest.Stage(Name)!.Notes;
+        return new(Enum.Parse<CoordinateKind>((string)notes["coordinates"]!, ignoreCase: true), (int)notes["sketch_size"]!);
+    }
+
+    private static void Run(StageContext context, AuditOptions options, ModelFiles model)
+    {
+        context.Progress?.Report(new(Name, 0, 1, "plans"));
+        var documents = DocumentsStage.ReadTokens(context.Folder, DocumentsStage.ReadTexts(context.Folder));
+        var request = AuditPlan.Request(options, model.Description, documents);
+        var (choice, why) = Kept(context.Folder, options, request.Layout.Size) is { } kept ? (kept, "as the run's gradients are kept already") : Decide(options, request);
+        context.Notes["coordinates"] = choice.Kind.ToString().ToLowerInvariant();
+        context.Notes["sketch_size"] = choice.SketchSize;
+        context.Notes["why"] = why;
+        context.Progress?.Report(new(Name, 1, 1, "plans", $"{(choice.Kind == CoordinateKind.Sketch ? $"sketches of {choice.SketchSize} numbers" : choice.Kind.ToString().ToLowerInvariant())}: {why}"));
+    }
+
+    private static (CoordinateChoice Choice, string Why) Decide(AuditOptions options, PlanRequest request)
+    {
+        var plan = Planner.Plan(request);
+        return plan.Coordinates == Planning.CoordinateKind.Sketch
+            ? (new(CoordinateKind.Sketch, (int)plan.RowSize), plan.Why)
+            : (new(options.Coordinates == CoordinateKind.Auto ? CoordinateKind.Exact : options.Coordinates, options.SketchSize), plan.Why);
+    }
+
+    // Gradients of the same documents and parameters are not computed anew because the disk has filled up since, or because atoms are asked for in another number.
+    private static CoordinateChoice? Kept(RunFolder run, AuditOptions options, long parameters)
+    {
+        var documents = run.Manifest.Stage(DocumentsStage.Name)!.OutputHash;
+        if (options.Coordinates != CoordinateKind.Auto
+            || run.Manifest.Stage(GradientsStage.Name) is not { IsDone: true } gradients
+            || gradients.Upstream.GetValueOrDefault(DocumentsStage.Name) != documents
+            || (long?)gradients.Notes["parameters"] != parameters)
+        {
+            return null;
+        }
+
+        if ((string?)gradients.Options["kept"] != "sketch")
+        {
+            return new(CoordinateKind.Exact, options.SketchSize);
+        }
+
+        var asked = (int?)run.Manifest.Stage(Name)?.Options["sketch_size"];
+        return asked == options.SketchSize ? new(CoordinateKind.Sketch, (int)gradients.Options["sketch_size"]!) : null;
+    }
+}

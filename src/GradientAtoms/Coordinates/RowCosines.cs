@@ -1,0 +1,17 @@
+using GradientAtoms.Atoms;
+using static TorchSharp.torch;
+
+namespace GradientAtoms.Coordinates;
+
+/// <summary>Cosines from rows, read when they are asked for: for sketches, and where a matrix of all inner products would be too large.</summary>
+/// <param name="rows">One a document; stays the caller's.</param>
+public sealed class RowCosines(IRowSource rows) : IDocumentCosines
+{
+    /// <inheritdoc/>
+    public double[,] Cosines(IReadOnlyList<int> documents)
+    {
+        using var scope = NewDisposeScope();
+        var asked = rows.ReadRows(documents).to(ScalarType.Float64); // [n, d]
+        return new GramCosines(asked.matmul(asked.t())).Cosines([.. Enumerable.Range(0, documents.Count)]);
+    }
+}

@@ -1,0 +1,68 @@
+using GradientAtoms.Runs;
+using GradientAtoms.Runs.Pipeline;
+using GradientAtoms.Runs.Planning;
+using GradientAtoms.Tests.Support;
+using CoordinateKind = GradientAtoms.Runs.Pipeline.CoordinateKind;
+
+namespace GradientAtoms.Tests.Runs;
+
+/// <summary>How the audit decides what it keeps of gradients.</summary>
+public sealed class AuditPlanTests
+{
+    [Fact]
+    public void A_small_disk_gives_sketches_and_the_decision_stays_with_the_run()
+    {
+        using var audit = new TinyAudit(documents: 150);
+        var options = audit.Options("run", CoordinateKind.Auto);
+        var tight = options with { Disk = SketchBytes(options) };
+        AuditPipeline.Run(tight);
+        Assert.Equal("sketch", Kept(tight));
+        Assert.Contains("over the limit", Why(tight), StringComparison.Ordinal);
+        Assert.True(AuditPipeline.Run(options).NothingToDo);
+
+        // Another number of atoms plans anew, and gradients that are there decide.
+        var result = AuditPipeline.Run(options with { Atoms = 5 });
+        Assert.Equal("sketch", Kept(options));
+        Assert.True(result.Stages.Single(stage => stage.Decision.Stage == "gradients").Decision.Reuse);
+        Assert.Equal("exact", Kept(Run(options with { Out = audit["other"] })));
+    }
+
+    [Fact]
+    public void What_fits_nowhere_ends_before_the_adapter_is_tuned()
+    {
+        using var audit = new TinyAudit(documents: 20);
+        var options = audit.Options("run", CoordinateKind.Auto) with { Disk = 10_000 };
+        Assert.Equal("GA3001", Assert.Throws<PlanException>(() => AuditPipeline.Run(options)).Code);
+        using (var run = RunFolder.OpenRead(options.Out))
+        {
+            Assert.Null(run.Manifest.Stage("adapter"));
+        }
+
+        Assert.Equal("exact", Kept(Run(options with { Disk = null })));
+    }
+
+    private static AuditOptions Run(AuditOptions options)
+    {
+        AuditPipeline.Run(options);
+        return options;
+    }
+
+    // As many documents as the audit has, of about its lengths, which the size of the files does not depend on.
+    private static long SketchBytes(AuditOptions options)
+    {
+        using var model = new ModelFiles(options.Model);
+        return Planner.Plan(AuditPlan.Request(options with { Coordinates = CoordinateKind.Sketch }, model.Description, SomeDocuments.Random(150))).DiskBytes;
+    }
+
+    private static string? Kept(AuditOptions options)
+    {
+        using var run = RunFolder.OpenRead(options.Out);
+        return (string?)run.Manifest.Stage("gradients")!.Options["kept"];
+    }
+
+    private static string Why(AuditOptions options)
+    {
+        using var run = RunFolder.OpenRead(options.Out);
+        return (string)run.Manifest.Stage("plan")!.Notes["why"]!;
+    }
+}
