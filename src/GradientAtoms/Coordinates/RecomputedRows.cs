@@ -10,15 +10,15 @@ namespace GradientAtoms.Coordinates;
 /// is given.
 /// </summary>
 /// <param name="source">Computes gradients.</param>
-/// <param name="documents">Every document of the run.</param>
+/// <param name="all">Every document of the run.</param>
 /// <param name="bases">What they are rotated into.</param>
 /// <param name="batchTokens">Padded tokens of a batch.</param>
 /// <param name="cancellationToken">Looked at once a batch.</param>
 public sealed class RecomputedRows(
-    AdapterGradientSource source, IReadOnlyList<TokenizedDocument> documents, CurvatureBases bases, int batchTokens, CancellationToken cancellationToken = default) : IRowSource
+    AdapterGradientSource source, IReadOnlyList<TokenizedDocument> all, CurvatureBases bases, int batchTokens, CancellationToken cancellationToken = default) : IRowSource
 {
     /// <inheritdoc/>
-    public int RowCount => documents.Count;
+    public int RowCount => all.Count;
 
     /// <inheritdoc/>
     public long ColumnCount => source.Layout.Size;
@@ -29,11 +29,11 @@ public sealed class RecomputedRows(
         throw new NotSupportedException("Gradients that were not kept can be computed again for some documents, not for a range of parameters of all of them.");
 
     /// <inheritdoc/>
-    public Tensor ReadRows(IReadOnlyList<int> asked)
+    public Tensor ReadRows(IReadOnlyList<int> documents)
     {
         using var scope = NewDisposeScope();
-        var rows = new Collector(empty([asked.Count, ColumnCount], dtype: ScalarType.Float32), bases);
-        var chosen = asked.Select(index => documents[index]).ToList();
+        var rows = new Collector(empty([documents.Count, ColumnCount], dtype: ScalarType.Float32), bases);
+        var chosen = documents.Select(index => all[index]).ToList();
         foreach (var batch in BatchPlan.Make([.. chosen.Select(document => document.Tokens.Length)], batchTokens, int.MaxValue).Blocks.SelectMany(block => block))
         {
             cancellationToken.ThrowIfCancellationRequested();
