@@ -1,4 +1,3 @@
-using System.Text.Json.Nodes;
 using GradientAtoms.Runs.Files;
 using GradientAtoms.Runs.Planning;
 using GradientAtoms.Runs.Stages;

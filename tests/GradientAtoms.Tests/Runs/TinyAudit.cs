@@ -38,6 +38,7 @@ internal sealed class TinyAudit : IDisposable
         BatchTokens = 64,
         LearningRate = 1e-2,
         Sparsity = 0.1,
+        Starts = 1,
     };
 
     public void Dispose() => _folder.Dispose();
