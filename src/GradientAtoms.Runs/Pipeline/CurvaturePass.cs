@@ -1,4 +1,4 @@
-using System.Text.Json.Nodes;
+using System.Globalization;
 using GradientAtoms.Curvature;
 using GradientAtoms.Gradients;
 using GradientAtoms.Models.Checkpoints;
@@ -54,11 +54,7 @@ internal sealed class CurvaturePass(
         var saved = pass.Resume(block => raw.Has(block) || rotated.Has(block));
         var sums = saved is null ? new CovarianceSums(source.Layout) : ReadSums(saved);
         var done = saved?.Blocks ?? 0;
-        if (done < plan.Blocks.Count)
-        {
-            SelfCheck();
-        }
-
+        SelfCheck();
         pass.Run(done, [sums], RawRows, () => (sums.Sums.Select(pair => (pair.Key, pair.Value)), sums.TokenCount));
         return sums;
     }
@@ -81,13 +77,11 @@ internal sealed class CurvaturePass(
         context.Progress?.Report(new("self-check", 0, 1, "checks"));
         using var adapter = model.LoadAdapter(context.Folder.PathOf(RunFiles.Adapter));
         var result = GradientSelfCheck.Run(model.Loaded.Model, adapter, documents);
-        context.Notes["self_check"] = new JsonObject
+        foreach (var check in result.Checks)
         {
-            ["documents"] = result.Documents,
-            ["against_autograd"] = result.AgainstAutograd,
-            ["against_single"] = result.AgainstSingle,
-            ["against_difference"] = result.AgainstDifference,
-        };
+            context.Check($"gradients against {check.Against}", check.Error <= check.Allowed, string.Create(CultureInfo.InvariantCulture, $"relative error {check.Error:0.0e0} on {result.Documents} documents, at most {check.Allowed:0e0}"));
+        }
+
         context.Progress?.Report(new("self-check", 1, 1, "checks", $"autograd {result.AgainstAutograd:0.0e0}, batch of one {result.AgainstSingle:0.0e0}, finite difference {result.AgainstDifference:0.0e0} (relative)"));
         if (!result.Passed)
         {

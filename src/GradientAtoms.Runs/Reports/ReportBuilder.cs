@@ -37,7 +37,7 @@ internal static class ReportBuilder
             },
             Reading = Reading(run, notes, options),
             Tuning = Tuning(notes),
-            SelfChecks = [.. run.Manifest.Stages.SelectMany(stage => stage.Checks), .. GradientChecks(notes)],
+            SelfChecks = [.. run.Manifest.Stages.SelectMany(stage => stage.Checks)],
             Coverage = Coverage(notes),
             Dictionary = Dictionary(notes, options),
             Atoms = atoms,
@@ -77,23 +77,6 @@ internal static class ReportBuilder
             Curve = [.. notes.List("adapter", "step_losses").Select((loss, index) => (index + 1, loss!.GetValue<double>()))],
         }
         : null;
-
-    // A run whose gradients fail goes no further, so what is there has passed.
-    private static IEnumerable<SelfCheck> GradientChecks(StageNotes notes)
-    {
-        if (notes.Node("gradients", "self_check") is not JsonObject check)
-        {
-            yield break;
-        }
-
-        foreach (var (key, name) in ((string, string)[])[("against_autograd", "gradients against autograd"), ("against_single", "gradients against a batch of one"), ("against_difference", "gradients against finite differences")])
-        {
-            if (check[key] is JsonValue value)
-            {
-                yield return new(name, true, string.Create(CultureInfo.InvariantCulture, $"relative error {value.GetValue<double>():0.0e0} on {check["documents"]} documents"));
-            }
-        }
-    }
 
     private static ReportCoverage? Coverage(StageNotes notes) => notes.Number("adapter", "parameters") is { } trained && notes.Number("gradients", "parameters") is { } seen
         ? new((long)trained, (long)(notes.Number("coordinates", "kept_coordinates") ?? seen))

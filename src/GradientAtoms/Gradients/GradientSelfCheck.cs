@@ -16,8 +16,12 @@ public sealed record GradientSelfCheckResult(int Documents, double AgainstAutogr
     private const double ExactTolerance = 1e-3;
     private const double DifferenceTolerance = 5e-2;
 
+    /// <summary>Each comparison with its relative error and what float32 explains.</summary>
+    public IReadOnlyList<(string Against, double Error, double Allowed)> Checks =>
+        [("autograd", AgainstAutograd, ExactTolerance), ("a batch of one", AgainstSingle, ExactTolerance), ("finite differences", AgainstDifference, DifferenceTolerance)];
+
     /// <summary>Whether every error is within what float32 explains.</summary>
-    public bool Passed => AgainstAutograd <= ExactTolerance && AgainstSingle <= ExactTolerance && AgainstDifference <= DifferenceTolerance;
+    public bool Passed => Checks.All(check => check.Error <= check.Allowed);
 }
 
 /// <summary>Checks the gradients of a few documents against autograd, a batch of one, and finite differences.</summary>

@@ -91,7 +91,7 @@ public sealed class DictionaryLearnerTests
         var (rows, _) = Planted.Problem();
         using var learnt = DictionaryLearner.Learn(rows, new() { AtomCount = 25, Seed = 1 });
         var codes = learnt.Codes.ToDense();
-        Assert.True((codes * codes.abs()).sum(0).ge(0).all().item<bool>());
+        Assert.True((codes * codes.abs()).sum([0L]).ge(0).all().item<bool>());
         Assert.True(codes.lt(0).any().item<bool>());
     }
 
