@@ -48,8 +48,8 @@ internal static class FixtureCommand
         {
             var at = row.SourceRow - 1;
             table.Add("tokens of a document (differ by)", Math.Abs(row.Tokens - tokens[at]), 0);
-            table.Add("loss of a document (relative)", Relative(row.Loss!.Value, losses[at]), LossTolerance);
-            table.Add("gradient norm of a document (relative)", Relative(row.GradientNorm!.Value, norms[at]), NormTolerance);
+            table.Add("loss of a document (relative)", Relative(row.Loss!.Value, losses[at]), LossTolerance, string.Create(CultureInfo.InvariantCulture, $"line {row.SourceRow}: {row.Loss:g6}, expected {losses[at]:g6}"));
+            table.Add("gradient norm of a document (relative)", Relative(row.GradientNorm!.Value, norms[at]), NormTolerance, string.Create(CultureInfo.InvariantCulture, $"line {row.SourceRow}"));
         }
     }
 
