@@ -128,6 +128,7 @@ public sealed class InterruptedAuditTests : IDisposable
         BatchTokens = 400,
         Atoms = 6,
         Nonzeros = 1.5,
+        Starts = 2,
     };
 
     /// <summary>Runs the audit to its end, counting; then the first, middle and last report of every stage and unit.</summary>

@@ -46,6 +46,7 @@ internal sealed class TinyAudit : IDisposable
         BatchTokens = 400,
         Atoms = 6,
         Nonzeros = 1.5,
+        Starts = 2,
     };
 
     public RunManifest Manifest(string run = "run") => RunFolder.OpenRead(Folder[run]).Manifest;
