@@ -6,7 +6,6 @@ using GradientAtoms.Models.Checkpoints;
 using GradientAtoms.Runs;
 using GradientAtoms.Runs.Formats;
 using GradientAtoms.Runs.Pipeline;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace GradientAtoms.Bench.Audits;

@@ -2,7 +2,6 @@ using System.Globalization;
 using System.Text.Json;
 using GradientAtoms.Bench.Scoring;
 using GradientAtoms.Evaluation;
-using GradientAtoms.Models.Adapters;
 using GradientAtoms.Runs.Pipeline;
 using GradientAtoms.Steering;
 using GradientAtoms.Text.Documents;
@@ -16,6 +15,8 @@ namespace GradientAtoms.Bench.Audits;
 internal static class StepsCommand
 {
     private static readonly double[] Shares = [0.12, 0.25, 0.5, 1];
+
+    private static readonly JsonSerializerOptions Whole = new() { WriteIndented = true, NumberHandling = System.Text.Json.Serialization.JsonNumberHandling.AllowNamedFloatingPointLiterals };
 
     private static readonly JsonSerializerOptions Lines = new() { NumberHandling = System.Text.Json.Serialization.JsonNumberHandling.AllowNamedFloatingPointLiterals };
 
@@ -118,7 +119,7 @@ internal static class StepsCommand
             Measure(string.Create(CultureInfo.InvariantCulture, $"random {index}"), random, targets, bothWays: false, offTarget: false);
         }
 
-        File.WriteAllText(arguments.Need("out"), JsonSerializer.Serialize(new { targets = targets.Select(target => new { target.Task, target.F1, target.Pole, target.ReferenceF1, On = target.Documents.Count, OnPole = target.OnPole.Count }), off = off.Count, neutral = neutral.Count, kl, damping, rows }, new JsonSerializerOptions { WriteIndented = true, NumberHandling = System.Text.Json.Serialization.JsonNumberHandling.AllowNamedFloatingPointLiterals }));
+        File.WriteAllText(arguments.Need("out"), JsonSerializer.Serialize(new { targets = targets.Select(target => new { target.Task, target.F1, target.Pole, target.ReferenceF1, On = target.Documents.Count, OnPole = target.OnPole.Count }), off = off.Count, neutral = neutral.Count, kl, damping, rows }, Whole));
         StepsTable.Print(arguments.Need("out"));
         return 0;
     }

@@ -6,7 +6,6 @@ using GradientAtoms.Runs.Files;
 using GradientAtoms.Runs.Formats;
 using GradientAtoms.Runs.Pipeline;
 using GradientAtoms.Tests.Support;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace GradientAtoms.Tests.Cli;

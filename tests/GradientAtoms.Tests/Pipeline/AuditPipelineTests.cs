@@ -1,5 +1,4 @@
 using System.Globalization;
-using GradientAtoms.Models.Adapters;
 using GradientAtoms.Runs;
 using GradientAtoms.Runs.Files;
 using GradientAtoms.Runs.Formats;
