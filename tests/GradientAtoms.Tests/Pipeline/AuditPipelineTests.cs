@@ -12,9 +12,9 @@ namespace GradientAtoms.Tests.Pipeline;
 /// <summary>The whole audit on a small model: what it writes, what it reuses, and that it gives the same bytes again.</summary>
 public sealed class AuditPipelineTests : IDisposable
 {
-    private static readonly string[] StageNames = ["documents", "adapter", "gradients", "coordinates", "dictionary", "atoms", "report"];
+    private static readonly string[] StageNames = ["documents", "plan", "adapter", "gradients", "coordinates", "dictionary", "atoms", "report"];
 
-    private readonly TinyAudit _audit = new();
+    private readonly ChatAudit _audit = new();
 
     public void Dispose() => _audit.Dispose();
 
@@ -32,7 +32,7 @@ public sealed class AuditPipelineTests : IDisposable
         Assert.False(Directory.Exists(_audit.Folder["run/gradients-raw"]) && Directory.EnumerateFiles(_audit.Folder["run/gradients-raw"]).Any());
         Assert.False(File.Exists(_audit.Folder["run/run.lock"]));
         var rows = DocumentsFile.Read(_audit.Folder["run/documents.parquet"]);
-        Assert.Equal(TinyAudit.ChatCount, rows.Count);
+        Assert.Equal(ChatAudit.ChatCount, rows.Count);
         Assert.All(rows, row =>
         {
             Assert.Equal("used", row.Status);

@@ -9,7 +9,7 @@ public sealed class InterruptedAuditTests : IDisposable
 {
     private const string ChildRun = "GATOMS_TEST_AUDIT";
 
-    private readonly TinyAudit _audit = new();
+    private readonly ChatAudit _audit = new();
 
     public void Dispose() => _audit.Dispose();
 

@@ -13,7 +13,7 @@ using static TorchSharp.torch;
 namespace GradientAtoms.Tests.Support;
 
 /// <summary>Everything that an audit needs, small: a llama of two layers with a tokenizer and a template, an adapter, and chats of four kinds.</summary>
-internal sealed class TinyAudit : IDisposable
+internal sealed class ChatAudit : IDisposable
 {
     public const int ChatCount = 60;
     public const string Template = "{% for m in messages %}<bos>{{ m.role }}: {{ m.content }}<eos>{% endfor %}{% if add_generation_prompt %}<bos>assistant: {% endif %}";
@@ -21,7 +21,7 @@ internal sealed class TinyAudit : IDisposable
     private const int VocabularySize = 302;
     private static readonly string[] Subjects = ["hello", "world", "lemon", "river", "cat", "hill", "old well", "mill", "violin", "letter", "winter", "lamp", "bread", "wheel", "door"];
 
-    public TinyAudit()
+    public ChatAudit()
     {
         WriteModel(Model);
         WriteAdapter(Adapter, seed: 3);
