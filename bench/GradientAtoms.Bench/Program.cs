@@ -11,6 +11,8 @@ const string usage = """
         label are no task of their own and stay out of the mutual information.
     baseline tfidf --data F --labels L [--limit N] [--atoms K] [--seeds s,s,..] [--nonzeros 4.3] [--centre] [--tasks]
         Learns the same dictionary on tf-idf rows of the chats' words, and scores it.
+    fixture --run RUN --fixture DIR [--model MODEL]
+        Compares a run of the fixture's documents with what PyTorch computed: losses, norms, curvature, whitened cosines.
     spaces --run RUN --labels L [--spaces exact:0.001:center,reference,raw] [--atoms 200] [--seeds s,s,..] [--starts 8] [--nonzeros 4.3]
         Learns dictionaries on a run's gradients in several coordinate spaces, and scores them.
     steps --run RUN --reference RUN --labels L --data F --out results.json [--first 2001] [--last 5000] [--tasks 8] [--on 20] [--off 40] [--off-tokens N] [--random-shares .12,.25,.5,1] [--random 20] [--neutral N] [--kl .1] [--damping 1] [--extra true]
@@ -24,6 +26,7 @@ try
     {
         ["score", .. var rest] => ScoreCommand.Run(new(rest)),
         ["baseline", "tfidf", .. var rest] => TfIdfBaseline.Run(new(rest)),
+        ["fixture", .. var rest] => FixtureCommand.Run(new(rest)),
         ["spaces", .. var rest] => SpacesCommand.Run(new(rest)),
         ["steps", .. var rest] => StepsCommand.Run(new(rest)),
         ["steps-table", var path] => StepsTable.Print(path),

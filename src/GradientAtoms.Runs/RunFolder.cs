@@ -14,6 +14,7 @@ public sealed class RunFolder : IDisposable
 {
     private const string ManifestName = "run.json";
     private readonly RunLock? _lock;
+    private bool _hasUnwritten;
 
     private RunFolder(string path, RunManifest manifest, RunLock? runLock)
     {
@@ -113,12 +114,33 @@ public sealed class RunFolder : IDisposable
         changed = changed with { ContentHash = changed.ComputeContentHash(), Options = RunJson.Sorted(changed.Options) };
         AtomicFile.WriteText(System.IO.Path.Combine(Path, ManifestName), JsonSerializer.Serialize(changed, RunJson.Indented) + "\n");
         Manifest = changed;
+        _hasUnwritten = false;
     }
 
-    /// <summary>Notes what is run: options as resolved, seed, versions and machine.</summary>
+    /// <summary>
+    /// Changes the manifest without writing it: it is written with the next <see cref="Update"/> or <see cref="Save"/>. A command
+    /// that fails before its first output so leaves the run as it was.
+    /// </summary>
+    /// <param name="change">Gives the new manifest for the old.</param>
+    public void Remember(Func<RunManifest, RunManifest> change)
+    {
+        Manifest = change(Manifest);
+        _hasUnwritten = true;
+    }
+
+    /// <summary>Writes what was remembered and not written yet.</summary>
+    public void Save()
+    {
+        if (_hasUnwritten)
+        {
+            Update(manifest => manifest);
+        }
+    }
+
+    /// <summary>Notes what is run: options as resolved, seed, versions and machine. Remembered, as <see cref="Remember"/> has it.</summary>
     /// <param name="options">All options, as resolved.</param>
     /// <param name="seed">The run's one seed.</param>
-    public void Describe(JsonNode? options, long? seed) => Update(manifest => manifest with
+    public void Describe(JsonNode? options, long? seed) => Remember(manifest => manifest with
     {
         Options = options?.DeepClone(),
         Seed = seed,

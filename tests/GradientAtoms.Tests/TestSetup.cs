@@ -9,6 +9,8 @@ internal static class TestSetup
     internal static void LoadTorch()
     {
         RuntimeHelpers.RunModuleConstructor(typeof(GradientAtoms.Models.Native.TorchLibrary).Module.ModuleHandle);
-        torch.set_num_threads(2);
+
+        // The tensors are small: threads would only wait for each other.
+        torch.set_num_threads(1);
     }
 }

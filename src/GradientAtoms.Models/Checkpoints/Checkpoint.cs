@@ -39,7 +39,7 @@ public abstract class Checkpoint : IDisposable
     {
         if (File.Exists(path))
         {
-            return GgufFile.IsGguf(path) ? new GgufCheckpoint(GgufFile.Open(path)) : SafetensorsCheckpoint.OfFiles([path], null);
+            return GgufFile.IsGguf(path) || path.EndsWith(".gguf", StringComparison.OrdinalIgnoreCase) ? new GgufCheckpoint(GgufFile.Open(path)) : SafetensorsCheckpoint.OfFiles([path], null);
         }
 
         var single = Path.Combine(path, "model.safetensors");

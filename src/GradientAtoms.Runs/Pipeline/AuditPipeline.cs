@@ -38,6 +38,7 @@ public static class AuditPipeline
         Do(DictionaryStage.Create(options));
         Do(AtomsStage.Create(options, model, choice.Kind));
         Do(Reports.ReportStage.Create(options, model));
+        run.Save();
         return new(outcomes);
     }
 
@@ -63,7 +64,9 @@ public static class AuditPipeline
         using var run = RunFolder.Create(options.Out);
         run.Describe(Described(options), options.Seed);
         var runner = new StageRunner(run);
-        return new([.. new[] { DocumentsStage.Create(options, model), AdapterStage.Create(options, model) }
+        var result = new AuditResult([.. new[] { DocumentsStage.Create(options, model), AdapterStage.Create(options, model) }
             .Select(stage => runner.Run(stage, decided, progress, cancellationToken))]);
+        run.Save();
+        return result;
     }
 }

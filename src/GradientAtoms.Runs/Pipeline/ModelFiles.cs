@@ -17,11 +17,13 @@ public sealed class ModelFiles : IDisposable
     /// <param name="path">A Hugging Face folder, a GGUF file, or <c>org/name</c> in the local cache.</param>
     /// <param name="device">Where the weights go.</param>
     /// <exception cref="CheckpointException">GA23xx: it is missing, damaged, or of a kind that is not known.</exception>
+    /// <exception cref="GradientAtomsException">GA1009: there is no such device.</exception>
     public ModelFiles(string path, string device = "cpu")
     {
         Path = path;
         Description = LoadedModel.Describe(path);
-        _loaded = new(() => LoadedModel.Load(path, new() { Device = DeviceOf(device) }));
+        var place = DeviceOf(device);
+        _loaded = new(() => LoadedModel.Load(path, new() { Device = place }));
         WeightInputs = [.. Description.Files.Select(file => new ExternalInput($"model/{System.IO.Path.GetFileName(file)}", file))];
         var folder = System.IO.Path.GetDirectoryName(Description.Files[0])!;
         TextInputs = Description.Format == "GGUF"

@@ -30,7 +30,7 @@ internal static class InputHashes
 
             var hash = FileHash.OfFile(full, cancellationToken);
             var others = folder.Manifest.InputFiles.Where(input => input.Path != full);
-            folder.Update(manifest => manifest with
+            folder.Remember(manifest => manifest with
             {
                 InputFiles = [.. (DateTime.UtcNow - time > Settled ? others.Append(new(full, bytes, modified, hash)) : others).OrderBy(input => input.Path, StringComparer.Ordinal)],
             });

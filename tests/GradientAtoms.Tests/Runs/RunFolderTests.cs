@@ -17,6 +17,7 @@ public sealed class RunFolderTests : IDisposable
         using (var run = RunFolder.Create(_folder["run"]))
         {
             run.Describe(new JsonObject { ["sparsity"] = 0.1, ["atoms"] = 200 }, seed: 7);
+            run.Save();
         }
 
         var read = RunFolder.OpenRead(_folder["run"]).Manifest;
