@@ -101,12 +101,9 @@ public static class PeftAdapter
     internal static IReadOnlyList<LinearModule> TargetsOf(PeftConfiguration configuration, CausalLanguageModel model, string location)
     {
         List<LinearModule> targets = [.. model.LinearModules.Where(module => configuration.Targets(module.Name))];
-        var kinds = model.LinearModules.Select(module => module.Name[(module.Name.LastIndexOf('.') + 1)..]).Distinct(StringComparer.Ordinal);
         return targets.Count > 0
             ? targets
-            : throw new AdapterException(
-                "GA2406", location, $"targets {configuration.TargetPattern ?? string.Join(", ", configuration.TargetModules)}, and no module of the {model.Architecture} model is one",
-                $"The model has {string.Join(", ", kinds)}.");
+            : throw AdapterException.NoTarget(location, configuration, model.Architecture, model.LinearModules.Select(module => module.Name));
     }
 
     private static string KeyOf(string module, char factor, string? name) => $"{Prefix}{module}.lora_{factor}.{(name is null ? "" : $"{name}.")}weight";

@@ -57,7 +57,7 @@ public static class AuditPlan
 
         return maps.Count > 0
             ? new(maps)
-            : throw new AdapterException("GA2406", options.Adapter ?? "--target-modules", "no module of the model matches the adapter's targets", "gatoms inspect lists the model's modules.");
+            : throw AdapterException.NoTarget(options.Adapter ?? "--target-modules", configuration, model.Architecture, model.LinearModules.Select(module => module.Name));
     }
 
     private static string InputName(string module) => module switch

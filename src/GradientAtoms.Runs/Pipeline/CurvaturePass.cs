@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Text.Json.Nodes;
 using GradientAtoms.Curvature;
 using GradientAtoms.Gradients;
 using GradientAtoms.Models.Checkpoints;
@@ -36,6 +37,8 @@ internal sealed record MeasuredCurvature(CurvatureBases Bases, Tensor Eigenvalue
 internal sealed class CurvaturePass(
     StageContext context, string name, ModelFiles model, AdapterGradientSource source, IReadOnlyList<TokenizedDocument> documents, int batchTokens, BlockStore raw, BlockStore rotated)
 {
+    private const string SelfCheckNote = "self_check";
+
     public MeasuredCurvature Run()
     {
         var plan = BatchPlan.Make([.. documents.Select(document => document.Tokens.Length)], batchTokens, BlockDocuments(documents.Count));
@@ -54,7 +57,11 @@ internal sealed class CurvaturePass(
         var saved = pass.Resume(block => raw.Has(block) || rotated.Has(block));
         var sums = saved is null ? new CovarianceSums(source.Layout) : ReadSums(saved);
         var done = saved?.Blocks ?? 0;
-        SelfCheck();
+        if (done < plan.Blocks.Count)
+        {
+            SelfCheck();
+        }
+
         pass.Run(done, [sums], RawRows, () => (sums.Sums.Select(pair => (pair.Key, pair.Value)), sums.TokenCount));
         return sums;
     }
@@ -72,16 +79,28 @@ internal sealed class CurvaturePass(
         return new(source.Layout, file.Names.ToDictionary(sum => sum, file.ReadRaw, StringComparer.Ordinal), (long)saved.Notes!["count"]!);
     }
 
+    /// <summary>Records the self-check of the stage, made in this sitting or an earlier one, for the manifest and <c>gatoms verify</c>.</summary>
+    public static void RecordSelfCheck(StageContext context)
+    {
+        foreach (var check in context.Notes[SelfCheckNote] as JsonArray ?? [])
+        {
+            var (error, allowed) = ((double)check!["error"]!, (double)check["allowed"]!);
+            context.Check($"gradients against {check["against"]}", error <= allowed, string.Create(CultureInfo.InvariantCulture, $"relative error {error:0.0e0} on {check["documents"]} documents, at most {allowed:0e0}"));
+        }
+    }
+
     private void SelfCheck()
     {
         context.Progress?.Report(new("self-check", 0, 1, "checks"));
         using var adapter = model.LoadAdapter(context.Folder.PathOf(RunFiles.Adapter));
         var result = GradientSelfCheck.Run(model.Loaded.Model, adapter, documents);
-        foreach (var check in result.Checks)
+        context.Notes[SelfCheckNote] = new JsonArray([.. result.Checks.Select(check => (JsonNode)new JsonObject
         {
-            context.Check($"gradients against {check.Against}", check.Error <= check.Allowed, string.Create(CultureInfo.InvariantCulture, $"relative error {check.Error:0.0e0} on {result.Documents} documents, at most {check.Allowed:0e0}"));
-        }
-
+            ["against"] = check.Against,
+            ["error"] = check.Error,
+            ["allowed"] = check.Allowed,
+            ["documents"] = result.Documents,
+        })]);
         context.Progress?.Report(new("self-check", 1, 1, "checks", $"autograd {result.AgainstAutograd:0.0e0}, batch of one {result.AgainstSingle:0.0e0}, finite difference {result.AgainstDifference:0.0e0} (relative)"));
         if (!result.Passed)
         {

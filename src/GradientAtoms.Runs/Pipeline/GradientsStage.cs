@@ -35,6 +35,7 @@ internal static class GradientsStage
         context.Notes["parameters"] = source.Layout.Size;
         var rotated = context.Blocks(RunFiles.Gradients);
         using var curvature = new CurvaturePass(context, Name, model, source, documents, options.BatchTokens, context.Scratch(Raw), rotated).Run();
+        CurvaturePass.RecordSelfCheck(context);
         context.WriteFile(RunFiles.Curvature, path => CurvatureFile.Write(path, curvature.Bases, curvature.Eigenvalues, curvature.Tokens));
         context.Notes["tokens"] = curvature.Tokens;
         context.Notes["mean_eigenvalue"] = curvature.Eigenvalues.mean().item<double>();

@@ -70,6 +70,7 @@ internal static class SketchStage
         using var squares = Sketch(context, options, source, documents, curvature.Bases, whitening, projector, shards);
         var eigenvalues = squares.Values();
         Compare(context, curvature.Eigenvalues, eigenvalues, whitening.Damping);
+        CurvaturePass.RecordSelfCheck(context);
         context.WriteFile(RunFiles.Curvature, path => CurvatureFile.Write(path, curvature.Bases, eigenvalues, curvature.Tokens, curvature.Eigenvalues));
         context.Notes["tokens"] = curvature.Tokens;
         context.Notes["mean_eigenvalue"] = eigenvalues.mean().item<double>();

@@ -88,6 +88,8 @@ public sealed class RubbishTests(FinishedRun finished) : IClassFixture<FinishedR
         var audit = finished.Audit;
         var place = Directory.CreateDirectory(audit.Folder[Guid.NewGuid().ToString("N")]).FullName;
         var before = Contents(audit.Folder["run"]);
+        var manifestPath = Path.Combine(audit.Folder["run"], RunFiles.Manifest);
+        var manifest = File.ReadAllBytes(manifestPath);
         var run = Audit(audit, arguments(audit, place));
         Assert.True(exit == run.ExitCode && run.Error.Contains($"error {code}: ", StringComparison.Ordinal), $"exit code {run.ExitCode}, expected {exit} and {code}:\n{run.Error}");
         Assert.Contains("fix: ", run.Error, StringComparison.Ordinal);
@@ -97,6 +99,7 @@ public sealed class RubbishTests(FinishedRun finished) : IClassFixture<FinishedR
         {
             // The number of atoms is an option of the plan, which is made anew and written down before the dictionary fails.
             Assert.True(before.Remove(RunFiles.Manifest) && after.Remove(RunFiles.Manifest));
+            File.WriteAllBytes(manifestPath, manifest); // the other cases find the run as it was
         }
 
         Assert.Equal(before, after);
