@@ -27,9 +27,6 @@ public static class RunFiles
     /// <summary>The atoms as people read them.</summary>
     public const string Atoms = "atoms.json";
 
-    /// <summary>The atoms in the weights.</summary>
-    public const string Lifted = "lifted.safetensors";
-
     /// <summary>The report.</summary>
     public const string Report = "report.html";
 }

@@ -43,7 +43,7 @@ internal static class DictionaryStage
             context.Progress,
             context.CancellationToken);
         var encoded = SparseCoder.Encode(rows, dictionary.Atoms, new() { Sparsity = dictionary.Sparsity, Codes = options.Codes }, context.Progress, context.CancellationToken);
-        context.WriteFile(RunFiles.Dictionary, path => SafetensorsWriter.Write(path, [("atoms", dictionary.Atoms)]));
+        context.WriteFile(RunFiles.Dictionary, path => DictionaryFile.Write(path, dictionary.Atoms));
         context.WriteFile(RunFiles.Codes, path => CodesFile.Write(path, encoded.Codes, UsedRows(context.Folder)));
         foreach (var (name, value) in new (string, JsonNode)[]
         {

@@ -116,7 +116,6 @@ public static class Planner
                 new(RunFiles.Gradients, documents * rowSize * (isSketch ? 8 : 4), Temporary: false), // of a sketch two: whitened and raw
                 new(RunFiles.Curvature, (CovarianceEntries(request) + parameters) * 4, Temporary: false),
                 new(RunFiles.Dictionary, atoms * dictionarySize * 4, Temporary: false),
-                new(RunFiles.Lifted, atoms * parameters * 4, Temporary: false),
                 new("codes, documents, atoms, report", 4096 + (documents * 400) + (atoms * 8192), Temporary: false),
             ],
             Stages = Stages(request, kind, rowSize, dictionarySize, keepsAll, sample, block),
@@ -210,7 +209,7 @@ public static class Planner
         }
 
         return request.Budget.TimeSeconds is { } allowed && plan.Seconds > allowed
-            ? new("GA3003", "--time", string.Create(CultureInfo.InvariantCulture, $"takes about {plan.Seconds / 60:0} minutes, {allowed / 60:0} are allowed"), "Raise --time, or use fewer or shorter documents (--limit, --max-tokens).")
+            ? new("GA3003", "--time", string.Create(CultureInfo.InvariantCulture, $"takes about {plan.Seconds / 60:0} minutes, {allowed / 60:0} are allowed"), "Allow more time, or use fewer or shorter documents (--limit, --max-tokens).")
             : null;
     }
 

@@ -9,7 +9,7 @@ public sealed record Atom
     /// <summary>Row of the dictionary.</summary>
     public required int Row { get; init; }
 
-    /// <summary>Share of the whitened energy of all documents that the atom explains (least-squares refit on the supports).</summary>
+    /// <summary>Share of the energy of the unit rows that were learnt from, every document counting alike, that the atom explains (least-squares refit on the supports).</summary>
     public double? Share { get; init; }
 
     /// <summary>Mean pairwise cosine of the raw gradients of the 20 documents of largest |code|, signs mixed, as the reference has it.</summary>
