@@ -52,7 +52,6 @@ internal static class StepsCommand
         var offTokens = arguments.Integer("off-tokens", int.MaxValue);
         var candidates = Tokens(others).Where(document => document.Tokens.Length <= offTokens).ToList();
         var off = candidates.Where((_, index) => index % Math.Max(1, candidates.Count / offCount) == 0).Take(offCount).ToList();
-        targets = OnPole(session, targets);
 
         var neutral = Tokens(NeutralPrompts.Documents.Take(arguments.Integer("neutral", int.MaxValue)));
         var model = session.Model.Loaded.Model;
@@ -62,7 +61,25 @@ internal static class StepsCommand
         var partial = $"{arguments.Need("out")}.partial";
         var rows = File.Exists(partial) ? File.ReadLines(partial).Select(line => JsonSerializer.Deserialize<Row>(line, Lines)!).ToList() : [];
         var done = rows.Select(row => (row.Arm, row.Task)).ToHashSet();
+        if (!targets.All(target => done.Contains(("data", target.Task))))
+        {
+            targets = OnPole(session, targets);
+        }
+
+        double? randomStep = rows.Where(row => row.Arm.StartsWith("random", StringComparison.Ordinal) && row.Share == 1).Select(row => (double?)row.Step).FirstOrDefault();
         double? previous = rows.LastOrDefault(row => row.Share == 1)?.Step * 0.3;
+
+        double Kl(WeightStep direction, double step)
+        {
+            using var steered = direction.ToAdapter(session.Adapter, step);
+            return meter.Measure([steered]).Mean;
+        }
+
+        (double Step, double Kl) Calibrate(WeightStep direction)
+        {
+            var calibration = KlCalibration.Calibrate(session.Adapter, direction, meter, options: new() { Kl = kl, Tolerance = 0.05, InitialStep = previous, Percentile95Cap = double.MaxValue, TargetCap = double.MaxValue });
+            return (calibration.Step, calibration.Chosen.Neutral.Mean);
+        }
 
         void Measure(string arm, WeightStep direction, IReadOnlyList<Target> on, bool bothWays, bool offTarget = true)
         {
@@ -71,26 +88,28 @@ internal static class StepsCommand
                 return;
             }
 
-            var calibration = KlCalibration.Calibrate(session.Adapter, direction, meter, options: new() { Kl = kl, Tolerance = 0.05, InitialStep = previous, Percentile95Cap = double.MaxValue, TargetCap = double.MaxValue });
-            previous = calibration.Step * 0.3;
+            // Random directions of so many dimensions all have the same KL to a few percent: after the first, the step is taken over and its KL measured.
+            var (step, measured) = offTarget || randomStep is null ? Calibrate(direction) : (randomStep.Value, Kl(direction, randomStep.Value));
+            previous = step * 0.3;
+            randomStep = offTarget ? randomStep : step;
             double[] signed = [.. offTarget ? Shares : randomShares, .. bothWays ? Shares.Select(share => -share) : []];
             var fresh = new List<Row>();
             var groups = on.Select(target => new DocumentGroup(target.Task, target.Documents)).Append(new DocumentGroup("off", offTarget ? off : [])).ToList();
-            var effect = StepEffect.Measure(model, session.Adapter, [new(arm, direction, [.. signed.Select(share => share * calibration.Step)])], groups);
+            var effect = StepEffect.Measure(model, session.Adapter, [new(arm, direction, [.. signed.Select(share => share * step)])], groups);
             foreach (var share in signed)
             {
-                var cells = effect.Cells.Where(cell => Math.Abs(cell.Step - (share * calibration.Step)) < 1e-12).ToDictionary(cell => cell.Group, StringComparer.Ordinal);
+                var cells = effect.Cells.Where(cell => Math.Abs(cell.Step - (share * step)) < 1e-12).ToDictionary(cell => cell.Group, StringComparer.Ordinal);
                 foreach (var target in on)
                 {
                     var cell = cells[target.Task];
-                    fresh.Add(new(target.Task, arm, share, calibration.Chosen.Neutral.Mean, share * calibration.Step, cell.Change.Mean, cell.Change.Error,
+                    fresh.Add(new(target.Task, arm, share, measured, share * step, cell.Change.Mean, cell.Change.Error,
                         target.OnPole.Count == 0 ? double.NaN : target.OnPole.Average(index => cell.PerDocument[index]), cells["off"].Change.Mean, cells["off"].Change.Error));
                 }
             }
 
             rows.AddRange(fresh);
             File.AppendAllLines(partial, fresh.Select(row => JsonSerializer.Serialize(row, Lines)));
-            Console.Error.WriteLine($"{arm} {string.Join(',', on.Select(target => target.Task))}: step {calibration.Step:g3}, KL {calibration.Chosen.Neutral.Mean:g3}, {calibration.Curve.Count} measurements");
+            Console.Error.WriteLine($"{arm} {string.Join(',', on.Select(target => target.Task))}: step {step:g3}, KL {measured:g3}");
         }
 
         var (ours, theirs) = (session.Directions(), reference.Directions());
