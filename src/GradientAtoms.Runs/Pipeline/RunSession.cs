@@ -115,7 +115,7 @@ public sealed class RunSession : IDisposable
     /// <summary>The documents as tokens.</summary>
     public IReadOnlyList<TokenizedDocument> Documents => DocumentsStage.ReadTokens(Folder, Texts);
 
-    /// <summary>Directions of poles; valid as long as this session.</summary>
+    /// <summary>Directions of poles; they read what the session opened, and end with it.</summary>
     public PoleDirections Directions() => new(Rows, Bases, Eigenvalues, Whitening, Coordinates, AtomRows, Codes);
 
     /// <summary>Finds a pole by its id; an atom's id alone means its + pole.</summary>
