@@ -1,3 +1,4 @@
+using GradientAtoms.Gradients;
 using GradientAtoms.Models.Adapters;
 using GradientAtoms.Models.Architectures;
 using GradientAtoms.Text.Documents;
@@ -49,61 +50,36 @@ public sealed record DocumentLosses(IReadOnlyList<double> Sums, IReadOnlyList<in
         options ??= new();
         using var noGradient = no_grad();
         var (sums, counts, done) = (new double[documents.Count], documents.Select(document => document.TrainedCount).ToArray(), 0);
-        var order = PaddedDocuments.ByLength(documents).Where(index => counts[index] > 0);
-        foreach (var indices in PaddedDocuments.Cut(documents, order, options.BatchTokens))
+        foreach (var indices in BatchPlan.LongestFirst(documents, document => document.TrainedCount > 0, options.BatchTokens))
         {
             cancellationToken.ThrowIfCancellationRequested();
             using var scope = NewDisposeScope();
-            var prefix = options.SharePrefix && indices.Length > 1 ? CommonPrefix(documents, indices) : 0;
-            var batch = PaddedDocuments.Make(documents, indices, PredictedTokens.Trained, prefix, model.Device);
-            using var cache = prefix > 0 ? PrefixCache(model, adapters, documents[indices[0]].Tokens.AsSpan(0, prefix), indices.Length) : null;
+            var prefix = options.SharePrefix && indices.Count > 1 ? CommonPrefix(documents, indices) : 0;
+            using var batch = TokenBatch.Of(documents, indices, model.Device, PredictedTokens.Trained, prefix);
+            using var cache = prefix > 0 ? PrefixCache(model, adapters, documents[indices[0]].Tokens.AsSpan(0, prefix), indices.Count) : null;
             var hidden = model.HiddenStates(batch.Tokens, new() { Adapters = adapters, Cache = cache }); // [B, T, h]
-            var losses = TokenLosses(model, hidden, batch, options.LogitPositions);
-            var at = 0;
-            for (var row = 0; row < indices.Length; row++)
+            var losses = TokenLosses.SumByDocument(TokenLosses.Compute(model, hidden, batch, options.LogitPositions), batch);
+            for (var row = 0; row < indices.Count; row++)
             {
-                for (var end = at + batch.Counts[row]; at < end; at++)
-                {
-                    sums[indices[row]] += losses[at];
-                }
-
-                if (!double.IsFinite(sums[indices[row]]))
+                sums[indices[row]] = losses[row];
+                if (!double.IsFinite(losses[row]))
                 {
                     throw new NumericalException(
-                        $"document {documents[indices[row]].Id}", $"its loss is {sums[indices[row]]}", "Check that the model's and the adapter's weights are finite.");
+                        $"document {documents[indices[row]].Id}", $"its loss is {losses[row]}", "Check that the model's and the adapter's weights are finite.");
                 }
             }
 
-            done += indices.Length;
+            done += indices.Count;
             progress?.Report(new("losses", done, documents.Count, "documents"));
         }
 
         return new(sums, counts);
     }
 
-    /// <summary>Minus the log-probabilities of a batch's targets.</summary>
-    /// <returns><c>[n]</c>, in the order of the batch's positions.</returns>
-    private static float[] TokenLosses(CausalLanguageModel model, Tensor hidden, PaddedDocuments batch, int logitPositions)
-    {
-        var selected = hidden.flatten(0, 1).index_select(0, batch.Positions); // [n, h]
-        var count = (int)batch.Positions.shape[0];
-        var losses = new float[count];
-        for (var start = 0; start < count; start += logitPositions)
-        {
-            using var scope = NewDisposeScope();
-            var length = Math.Min(logitPositions, count - start);
-            var logits = model.Logits(selected.narrow(0, start, length)); // [n', V]
-            var chosen = logits.gather(1, batch.Targets.narrow(0, start, length).unsqueeze(1)).squeeze(1);
-            (logits.logsumexp(1) - chosen).cpu().data<float>().CopyTo(losses, start);
-        }
-
-        return losses;
-    }
-
     /// <summary>
     /// Tokens that all documents of a batch begin with, as long as the first trained token of each is predicted after them.
     /// </summary>
-    private static int CommonPrefix(IReadOnlyList<TokenizedDocument> documents, int[] indices)
+    private static int CommonPrefix(IReadOnlyList<TokenizedDocument> documents, IReadOnlyList<int> indices)
     {
         var first = documents[indices[0]].Tokens;
         var shared = first.Length;

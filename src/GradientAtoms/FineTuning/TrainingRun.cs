@@ -1,5 +1,6 @@
 using System.Globalization;
 using GradientAtoms.Evaluation;
+using GradientAtoms.Gradients;
 using GradientAtoms.Models.Adapters;
 using GradientAtoms.Models.Architectures;
 using GradientAtoms.Text.Documents;
@@ -80,7 +81,7 @@ internal sealed class TrainingRun : IDisposable
         var trained = indices.Sum(index => (long)documents[index].TrainedCount);
         var (gradients, total) = ((Tensor[]?)null, 0.0);
         var byLength = indices.OrderBy(index => documents[index].Tokens.Length).ThenBy(index => index);
-        foreach (var part in PaddedDocuments.Cut(documents, byLength, _options.MicroBatchTokens))
+        foreach (var part in BatchPlan.Cut([.. documents.Select(document => document.Tokens.Length)], byLength, _options.MicroBatchTokens))
         {
             var (loss, partGradients) = LossAndGradients(documents, part, trained);
             total += loss;
@@ -167,10 +168,10 @@ internal sealed class TrainingRun : IDisposable
     }
 
     /// <summary>The part of a step's mean loss that some of its documents make, and its gradients, one a parameter.</summary>
-    private (double Loss, Tensor[] Gradients) LossAndGradients(IReadOnlyList<TokenizedDocument> documents, int[] indices, long trained)
+    private (double Loss, Tensor[] Gradients) LossAndGradients(IReadOnlyList<TokenizedDocument> documents, IReadOnlyList<int> indices, long trained)
     {
         using var scope = NewDisposeScope();
-        var batch = PaddedDocuments.Make(documents, indices, PredictedTokens.Trained, skip: 0, _model.Device);
+        using var batch = TokenBatch.Of(documents, indices, _model.Device);
         var hidden = _model.HiddenStates(batch.Tokens, new() { Adapters = [_adapter] }); // [B, T, h]
         var (loss, hiddenGradient) = LossAtHead(hidden, batch, trained);
         if (!double.IsFinite(loss))
@@ -191,7 +192,7 @@ internal sealed class TrainingRun : IDisposable
         return (loss, [.. gradients.Select(gradient => gradient.MoveToOuterDisposeScope())]);
     }
 
-    private NumericalException NotFinite(IReadOnlyList<TokenizedDocument> documents, int[] indices, string? module, string what) => new(
+    private NumericalException NotFinite(IReadOnlyList<TokenizedDocument> documents, IReadOnlyList<int> indices, string? module, string what) => new(
         $"fine-tuning step {(Step + 1).ToString(CultureInfo.InvariantCulture)}{(module is null ? "" : $", {module}")}, documents {string.Join(", ", indices.Select(index => documents[index].Id).Take(20))}",
         $"the {what} is not finite",
         "Use a smaller learning rate, or check these documents and the model's weights.");
@@ -200,9 +201,9 @@ internal sealed class TrainingRun : IDisposable
     /// The summed loss over the step's trained tokens and its gradient at the hidden states, some positions at a time: the
     /// logits of a whole batch would be the largest tensors of the training by far.
     /// </summary>
-    private (double Loss, Tensor HiddenGradient) LossAtHead(Tensor hidden, PaddedDocuments batch, long trained)
+    private (double Loss, Tensor HiddenGradient) LossAtHead(Tensor hidden, TokenBatch batch, long trained)
     {
-        var leaf = hidden.detach().flatten(0, 1).index_select(0, batch.Positions); // [n, h]
+        var leaf = hidden.detach().flatten(0, 1).index_select(0, batch.Predicting); // [n, h]
         var count = leaf.shape[0];
         var (total, gradients) = (0.0, new List<Tensor>());
         for (var start = 0L; start < count; start += _options.LogitPositions)
@@ -210,15 +211,13 @@ internal sealed class TrainingRun : IDisposable
             using var scope = NewDisposeScope();
             var length = Math.Min(_options.LogitPositions, count - start);
             var part = leaf.narrow(0, start, length).clone().requires_grad_();
-            var logits = _model.Logits(part); // [n', V]
-            var chosen = logits.gather(1, batch.Targets.narrow(0, start, length).unsqueeze(1)).squeeze(1);
-            var loss = (logits.logsumexp(1) - chosen).sum();
+            var loss = TokenLosses.Of(_model, part, batch.Targets.narrow(0, start, length)).sum();
             gradients.Add((autograd.grad([loss], [part])[0] / trained).MoveToOuterDisposeScope());
             total += loss.item<float>();
         }
 
         var gradient = zeros_like(hidden.detach()).flatten(0, 1); // [B·T, h]
-        gradient.index_copy_(0, batch.Positions, cat(gradients));
+        gradient.index_copy_(0, batch.Predicting, cat(gradients));
         return (total / trained, gradient.view(hidden.shape));
     }
 }

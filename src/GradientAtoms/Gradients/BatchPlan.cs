@@ -1,3 +1,5 @@
+using GradientAtoms.Text.Documents;
+
 namespace GradientAtoms.Gradients;
 
 /// <summary>
@@ -30,30 +32,16 @@ public sealed record BatchPlan(IReadOnlyList<IReadOnlyList<IReadOnlyList<int>>> 
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(batchTokens, 1);
         ArgumentOutOfRangeException.ThrowIfLessThan(blockDocuments, 1);
-        var order = Enumerable.Range(0, lengths.Count).OrderBy(index => lengths[index]).ThenBy(index => index).ToArray();
         List<IReadOnlyList<IReadOnlyList<int>>> blocks = [];
         List<IReadOnlyList<int>> block = [];
-        List<int> batch = [];
-        foreach (var index in order)
-        {
-            // Lengths rise, so this document would set the padded length of the batch.
-            if (batch.Count > 0 && (batch.Count + 1) * lengths[index] > batchTokens)
-            {
-                block.Add(batch);
-                batch = [];
-                if (block.Sum(done => done.Count) >= blockDocuments)
-                {
-                    blocks.Add(block);
-                    block = [];
-                }
-            }
-
-            batch.Add(index);
-        }
-
-        if (batch.Count > 0)
+        foreach (var batch in Cut(lengths, Enumerable.Range(0, lengths.Count).OrderBy(index => lengths[index]).ThenBy(index => index), batchTokens))
         {
             block.Add(batch);
+            if (block.Sum(done => done.Count) >= blockDocuments)
+            {
+                blocks.Add(block);
+                block = [];
+            }
         }
 
         if (block.Count > 0)
@@ -63,4 +51,42 @@ public sealed record BatchPlan(IReadOnlyList<IReadOnlyList<IReadOnlyList<int>>> 
 
         return new(blocks);
     }
+
+    /// <summary>Fills batches in an order that is given: B times the longest document is at most the budget, or B is 1.</summary>
+    /// <param name="lengths">Tokens of each document.</param>
+    /// <param name="order">Indices of the documents; sorted by length, little is padded.</param>
+    /// <param name="batchTokens">Padded tokens of a batch at most; a longer document gets a batch of its own.</param>
+    public static IReadOnlyList<IReadOnlyList<int>> Cut(IReadOnlyList<int> lengths, IEnumerable<int> order, int batchTokens)
+    {
+        List<IReadOnlyList<int>> batches = [];
+        List<int> batch = [];
+        var longest = 0;
+        foreach (var index in order)
+        {
+            longest = Math.Max(longest, lengths[index]);
+            if (batch.Count > 0 && (batch.Count + 1L) * longest > batchTokens)
+            {
+                batches.Add(batch);
+                (batch, longest) = ([], lengths[index]);
+            }
+
+            batch.Add(index);
+        }
+
+        if (batch.Count > 0)
+        {
+            batches.Add(batch);
+        }
+
+        return batches;
+    }
+
+    /// <summary>Batches of some documents for a pass whose batches need not be remembered: longest first (what does not fit in memory fails at once), ties by index.</summary>
+    /// <param name="documents">Every document.</param>
+    /// <param name="of">Which of them.</param>
+    /// <param name="batchTokens">Padded tokens of a batch at most; a longer document gets a batch of its own.</param>
+    public static IReadOnlyList<IReadOnlyList<int>> LongestFirst(IReadOnlyList<TokenizedDocument> documents, Func<TokenizedDocument, bool> of, int batchTokens) => Cut(
+        [.. documents.Select(document => document.Tokens.Length)],
+        Enumerable.Range(0, documents.Count).Where(index => of(documents[index])).OrderByDescending(index => documents[index].Tokens.Length).ThenBy(index => index),
+        batchTokens);
 }

@@ -3,29 +3,63 @@ using static TorchSharp.torch;
 
 namespace GradientAtoms.Gradients;
 
-/// <summary>The loss of the trained tokens: logits are formed only where a trained token is predicted.</summary>
-internal static class TokenLosses
+/// <summary>The loss of predicted tokens, the one that gradients, fine-tunes and evaluations have: logits are formed only where a token that is looked at is predicted.</summary>
+public static class TokenLosses
 {
-    /// <summary>−log p of each trained token.</summary>
+    /// <summary>−log p of tokens.</summary>
+    /// <param name="model">The model, for its head.</param>
+    /// <param name="predicting">Hidden states after the last norm that predict them, <c>[n, h]</c>.</param>
+    /// <param name="targets">The tokens, <c>[n]</c>, int64.</param>
+    /// <returns><c>[n]</c>, in nats. The caller owns it.</returns>
+    public static Tensor Of(CausalLanguageModel model, Tensor predicting, Tensor targets)
+    {
+        using var scope = NewDisposeScope();
+        return nn.functional.cross_entropy(model.Logits(predicting), targets, reduction: nn.Reduction.None).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>−log p of each token that a batch looks at.</summary>
     /// <param name="model">The model, for its head.</param>
     /// <param name="hidden">Hidden states after the last norm, <c>[B, T, h]</c>.</param>
     /// <param name="batch">Which positions predict which tokens.</param>
+    /// <param name="logitPositions">Positions whose logits are in memory at a time; null: all at once. It spares memory only where no gradient is asked for.</param>
     /// <returns><c>[P]</c>, in nats. The caller owns it.</returns>
-    public static Tensor Compute(CausalLanguageModel model, Tensor hidden, TokenBatch batch)
+    public static Tensor Compute(CausalLanguageModel model, Tensor hidden, TokenBatch batch, int? logitPositions = null)
     {
         using var scope = NewDisposeScope();
         var predicting = hidden.flatten(0, 1).index_select(0, batch.Predicting); // [P, h]
-        return nn.functional.cross_entropy(model.Logits(predicting), batch.Targets, reduction: nn.Reduction.None).MoveToOuterDisposeScope();
+        var count = predicting.shape[0];
+        if (logitPositions is not { } positions || count <= positions)
+        {
+            return Of(model, predicting, batch.Targets).MoveToOuterDisposeScope();
+        }
+
+        var parts = new List<Tensor>();
+        for (var start = 0L; start < count; start += positions)
+        {
+            var length = Math.Min(positions, count - start);
+            parts.Add(Of(model, predicting.narrow(0, start, length), batch.Targets.narrow(0, start, length)));
+        }
+
+        return cat(parts).MoveToOuterDisposeScope();
     }
 
-    /// <summary>Each document's summed loss, added up in float64.</summary>
+    /// <summary>Each document's summed loss, added up in float64 in the order of its tokens.</summary>
     /// <param name="tokenLosses"><c>[P]</c>.</param>
     /// <param name="batch">Whose tokens they are.</param>
+    /// <returns><c>[B]</c>, in nats.</returns>
     public static double[] SumByDocument(Tensor tokenLosses, TokenBatch batch)
     {
         using var scope = NewDisposeScope();
-        return zeros(batch.Documents.Count, dtype: ScalarType.Float64, device: tokenLosses.device)
-            .index_add(0, batch.Owners, tokenLosses.detach().to(ScalarType.Float64), 1)
-            .cpu().data<double>().ToArray();
+        var losses = tokenLosses.detach().cpu().data<float>().ToArray();
+        var (sums, at) = (new double[batch.Counts.Count], 0);
+        for (var row = 0; row < sums.Length; row++)
+        {
+            for (var end = at + batch.Counts[row]; at < end; at++)
+            {
+                sums[row] += losses[at];
+            }
+        }
+
+        return sums;
     }
 }

@@ -1,4 +1,4 @@
-using GradientAtoms.Evaluation;
+using GradientAtoms.Gradients;
 using GradientAtoms.Models.Adapters;
 using GradientAtoms.Models.Architectures;
 using GradientAtoms.Text.Documents;
@@ -26,7 +26,7 @@ public sealed class KlMeter : IDisposable
     private readonly CausalLanguageModel _model;
     private readonly IReadOnlyList<TokenizedDocument> _documents;
     private readonly KlMeterOptions _options;
-    private readonly List<(PaddedDocuments Batch, Tensor Hidden)> _batches = [];
+    private readonly List<(TokenBatch Batch, Tensor Hidden)> _batches = [];
 
     /// <summary>Runs the unsteered model.</summary>
     /// <param name="model">The model, which must outlive the meter.</param>
@@ -45,17 +45,19 @@ public sealed class KlMeter : IDisposable
         using var noGradient = no_grad();
         try
         {
-            var order = PaddedDocuments.ByLength(documents).Where(index => documents[index].Tokens.Length > 1);
-            foreach (var indices in PaddedDocuments.Cut(documents, order, _options.BatchTokens))
+            foreach (var indices in BatchPlan.LongestFirst(documents, document => document.Tokens.Length > 1, _options.BatchTokens))
             {
                 cancellationToken.ThrowIfCancellationRequested();
-                using var scope = NewDisposeScope();
-                var batch = PaddedDocuments.Make(documents, indices, PredictedTokens.All, skip: 0, model.Device);
-                var hidden = Hidden(unsteered, batch);
-                batch.Tokens.DetachFromDisposeScope();
-                batch.Positions.DetachFromDisposeScope();
-                batch.Targets.DetachFromDisposeScope();
-                _batches.Add((batch, hidden.DetachFromDisposeScope()));
+                var batch = TokenBatch.Of(documents, indices, model.Device, PredictedTokens.All);
+                try
+                {
+                    _batches.Add((batch, Hidden(unsteered, batch).DetachFromDisposeScope()));
+                }
+                catch
+                {
+                    batch.Dispose();
+                    throw;
+                }
             }
         }
         catch
@@ -87,7 +89,7 @@ public sealed class KlMeter : IDisposable
             using var scope = NewDisposeScope();
             var (divergences, changes) = Compare(batch, unsteeredHidden, Hidden(steered, batch));
             var at = 0;
-            for (var row = 0; row < batch.Documents.Length; row++)
+            for (var row = 0; row < batch.Documents.Count; row++)
             {
                 var document = divergences.AsSpan(at, batch.Counts[row]);
                 var sum = 0.0;
@@ -127,21 +129,19 @@ public sealed class KlMeter : IDisposable
     {
         foreach (var (batch, hidden) in _batches)
         {
-            batch.Tokens.Dispose();
-            batch.Positions.Dispose();
-            batch.Targets.Dispose();
+            batch.Dispose();
             hidden.Dispose();
         }
     }
 
-    private Tensor Hidden(IReadOnlyList<LoraAdapter> adapters, PaddedDocuments batch)
+    private Tensor Hidden(IReadOnlyList<LoraAdapter> adapters, TokenBatch batch)
     {
         using var scope = NewDisposeScope();
-        return _model.HiddenStates(batch.Tokens, new() { Adapters = adapters }).flatten(0, 1).index_select(0, batch.Positions).MoveToOuterDisposeScope(); // [n, h]
+        return _model.HiddenStates(batch.Tokens, new() { Adapters = adapters }).flatten(0, 1).index_select(0, batch.Predicting).MoveToOuterDisposeScope(); // [n, h]
     }
 
     /// <summary>The KL of each position, and how much likelier its token is steered than unsteered; both <c>[n]</c>.</summary>
-    private (float[] Divergences, float[] Changes) Compare(PaddedDocuments batch, Tensor unsteeredHidden, Tensor steeredHidden)
+    private (float[] Divergences, float[] Changes) Compare(TokenBatch batch, Tensor unsteeredHidden, Tensor steeredHidden)
     {
         var count = (int)unsteeredHidden.shape[0];
         var (divergences, changes) = (new float[count], new float[count]);
