@@ -81,6 +81,12 @@ internal static class StepsCommand
             return (calibration.Step, calibration.Chosen.Neutral.Mean);
         }
 
+        // The unsteered losses of a group are computed once, for all arms.
+        var groupsByName = new Dictionary<(string, int), DocumentGroup>();
+        DocumentGroup GroupOf(string name, IReadOnlyList<TokenizedDocument> documents) => groupsByName.TryGetValue((name, documents.Count), out var group)
+            ? group
+            : groupsByName[(name, documents.Count)] = new DocumentGroup(name, documents).WithUnsteered(model, session.Adapter);
+
         void Measure(string arm, WeightStep direction, IReadOnlyList<Target> on, bool bothWays, bool offTarget = true)
         {
             if (on.All(target => done.Contains((arm, target.Task))))
@@ -94,7 +100,7 @@ internal static class StepsCommand
             randomStep = offTarget ? randomStep : step;
             double[] signed = [.. offTarget ? Shares : randomShares, .. bothWays ? Shares.Select(share => -share) : []];
             var fresh = new List<Row>();
-            var groups = on.Select(target => new DocumentGroup(target.Task, target.Documents)).Append(new DocumentGroup("off", offTarget ? off : [])).ToList();
+            var groups = on.Select(target => GroupOf(target.Task, target.Documents)).Append(GroupOf("off", offTarget ? off : [])).ToList();
             var effect = StepEffect.Measure(model, session.Adapter, [new(arm, direction, [.. signed.Select(share => share * step)])], groups);
             foreach (var share in signed)
             {

@@ -14,7 +14,22 @@ public sealed record StepArm(string Name, WeightStep Direction, IReadOnlyList<do
 /// <summary>Documents whose change is reported together; on-target and off-target ones are never pooled.</summary>
 /// <param name="Name">For the table.</param>
 /// <param name="Documents">The documents.</param>
-public sealed record DocumentGroup(string Name, IReadOnlyList<TokenizedDocument> Documents);
+public sealed record DocumentGroup(string Name, IReadOnlyList<TokenizedDocument> Documents)
+{
+    /// <summary>
+    /// The documents' losses without a step, where they have been computed, so that many measurements share them; null: each
+    /// measurement computes them. They must be of the same model, adapter and options: <see cref="WithUnsteered"/>.
+    /// </summary>
+    public DocumentLosses? Unsteered { get; init; }
+
+    /// <summary>The same group with the losses of its documents without a step.</summary>
+    /// <param name="model">The model.</param>
+    /// <param name="adapter">θ.</param>
+    /// <param name="options">Batching, or null for the defaults.</param>
+    /// <param name="cancellationToken">Looked at once a batch.</param>
+    public DocumentGroup WithUnsteered(CausalLanguageModel model, LoraAdapter adapter, DocumentLossOptions? options = null, CancellationToken cancellationToken = default) =>
+        this with { Unsteered = DocumentLosses.Compute(model, [adapter], Documents, options, cancellationToken: cancellationToken) };
+}
 
 /// <summary>A mean over documents.</summary>
 /// <param name="Mean">NaN where there is none.</param>
@@ -46,7 +61,10 @@ public sealed record StepEffectCell(string Arm, double Step, string Group, IRead
 /// <param name="Cells">By arm, step and group, in the order given.</param>
 public sealed record StepEffect(IReadOnlyList<DocumentLosses> Unsteered, IReadOnlyList<StepEffectCell> Cells)
 {
-    /// <summary>Measures every step of every arm on every group: one pass over all documents for the unsteered model and one a step.</summary>
+    /// <summary>
+    /// Measures every step of every arm on every group: one pass over the documents a step, and one for the unsteered model where
+    /// a group does not bring its losses. A group is run by itself: its numbers do not depend on the others.
+    /// </summary>
     /// <param name="model">The model.</param>
     /// <param name="adapter">θ.</param>
     /// <param name="arms">Directions and their steps.</param>
@@ -54,6 +72,7 @@ public sealed record StepEffect(IReadOnlyList<DocumentLosses> Unsteered, IReadOn
     /// <param name="options">Batching, or null for the defaults.</param>
     /// <param name="progress">Told once a step.</param>
     /// <param name="cancellationToken">Looked at once a batch.</param>
+    /// <exception cref="ArgumentException">The unsteered losses of a group are not those of its documents.</exception>
     public static StepEffect Measure(
         CausalLanguageModel model,
         LoraAdapter adapter,
@@ -63,8 +82,15 @@ public sealed record StepEffect(IReadOnlyList<DocumentLosses> Unsteered, IReadOn
         IProgress<StageProgress>? progress = null,
         CancellationToken cancellationToken = default)
     {
-        var all = groups.SelectMany(group => group.Documents).ToArray();
-        var unsteered = DocumentLosses.Compute(model, [adapter], all, options, cancellationToken: cancellationToken);
+        foreach (var group in groups)
+        {
+            if (group.Unsteered is { } given && !given.Counts.SequenceEqual(group.Documents.Select(document => document.TrainedCount)))
+            {
+                throw new ArgumentException($"the unsteered losses of group {group.Name} are of other documents", nameof(groups));
+            }
+        }
+
+        IReadOnlyList<DocumentGroup> measured = [.. groups.Select(group => group.Unsteered is null ? group.WithUnsteered(model, adapter, options, cancellationToken) : group)];
         var (cells, total) = (new List<StepEffectCell>(), arms.Sum(arm => arm.Steps.Count));
         var done = 0;
         foreach (var arm in arms)
@@ -72,38 +98,24 @@ public sealed record StepEffect(IReadOnlyList<DocumentLosses> Unsteered, IReadOn
             foreach (var step in arm.Steps)
             {
                 using var steeredAdapter = arm.Direction.ToAdapter(adapter, step);
-                var steered = DocumentLosses.Compute(model, [steeredAdapter], all, options, cancellationToken: cancellationToken);
-                var start = 0;
-                foreach (var group in groups)
+                foreach (var group in measured)
                 {
-                    cells.Add(Cell(arm.Name, step, group, unsteered, steered, start));
-                    start += group.Documents.Count;
+                    var steered = DocumentLosses.Compute(model, [steeredAdapter], group.Documents, options, cancellationToken: cancellationToken);
+                    cells.Add(Cell(arm.Name, step, group, steered));
                 }
 
                 progress?.Report(new("step effects", ++done, total, "steps", arm.Name));
             }
         }
 
-        return new(Groups(groups, unsteered), cells);
+        return new([.. measured.Select(group => group.Unsteered!)], cells);
     }
 
-    private static StepEffectCell Cell(string arm, double step, DocumentGroup group, DocumentLosses unsteered, DocumentLosses steered, int start)
+    private static StepEffectCell Cell(string arm, double step, DocumentGroup group, DocumentLosses steered)
     {
-        var range = Enumerable.Range(start, group.Documents.Count);
+        var unsteered = group.Unsteered!;
+        var range = Enumerable.Range(0, group.Documents.Count);
         var perDocument = range.Select(i => steered.MeanLogLikelihood(i) - unsteered.MeanLogLikelihood(i)).ToArray();
-        var perToken = range.Sum(i => unsteered.Sums[i] - steered.Sums[i]) / range.Sum(i => (long)steered.Counts[i]);
-        return new(arm, step, group.Name, perDocument, MeanWithError.Of(perDocument), perToken);
-    }
-
-    private static List<DocumentLosses> Groups(IReadOnlyList<DocumentGroup> groups, DocumentLosses all)
-    {
-        var (parts, start) = (new List<DocumentLosses>(), 0);
-        foreach (var group in groups)
-        {
-            parts.Add(new([.. all.Sums.Skip(start).Take(group.Documents.Count)], [.. all.Counts.Skip(start).Take(group.Documents.Count)]));
-            start += group.Documents.Count;
-        }
-
-        return parts;
+        return new(arm, step, group.Name, perDocument, MeanWithError.Of(perDocument), unsteered.MeanPerToken - steered.MeanPerToken);
     }
 }

@@ -1,5 +1,4 @@
 using GradientAtoms.Evaluation;
-using GradientAtoms.Models.Architectures;
 using GradientAtoms.Tests.Support;
 using GradientAtoms.Text.Documents;
 using static TorchSharp.torch;
@@ -143,41 +142,6 @@ public class DocumentLossesTests
         for (var i = 0; i < expected.Sums.Count; i++)
         {
             Assert.Equal(expected.Sums[i], actual.Sums[i], tolerance);
-        }
-    }
-
-    private sealed class CountingModel(LlamaModel inner) : CausalLanguageModel
-    {
-        public long Tokens { get; set; }
-
-        public override string Architecture => inner.Architecture;
-
-        public override IReadOnlyList<LinearModule> LinearModules => inner.LinearModules;
-
-        public override int VocabularySize => inner.VocabularySize;
-
-        public override int HiddenSize => inner.HiddenSize;
-
-        public override int LayerCount => inner.LayerCount;
-
-        public override int ContextLength => inner.ContextLength;
-
-        public override long ParameterCount => inner.ParameterCount;
-
-        public override Device Device => inner.Device;
-
-        public override Tensor HiddenStates(Tensor tokens, ForwardRequest request)
-        {
-            Tokens += tokens.numel();
-            return inner.HiddenStates(tokens, request);
-        }
-
-        public override Tensor Logits(Tensor hidden) => inner.Logits(hidden);
-
-        public override GradientAtoms.Models.Generation.KeyValueCache NewCache() => inner.NewCache();
-
-        protected override void Dispose(bool disposing)
-        {
         }
     }
 }

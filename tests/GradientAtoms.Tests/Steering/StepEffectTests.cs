@@ -72,6 +72,43 @@ public class StepEffectTests
     }
 
     [Fact]
+    public void Unsteered_losses_that_a_group_brings_are_not_computed_again_and_change_no_bit()
+    {
+        using var inner = Some.Llama();
+        using var adapter = Some.Adapter(inner);
+        var model = new CountingModel(inner);
+        using var direction = SomeSteps.Random(adapter, seed: 1);
+        StepArm[] arms = [new("one", direction, [0.1, -0.1])];
+        DocumentGroup[] groups = [new("on", SomeDocuments.Random(4)), new("off", SomeDocuments.Random(6, seed: 5))];
+        var expected = StepEffect.Measure(model, adapter, arms, groups);
+        var perPass = model.Tokens / 3.0;
+
+        DocumentGroup[] measured = [.. groups.Select(group => group.WithUnsteered(model, adapter))];
+        Assert.Equal(perPass * 4, model.Tokens);
+        var effect = StepEffect.Measure(model, adapter, arms, measured);
+
+        Assert.Equal(perPass * 6, model.Tokens);
+        Assert.Equal(expected.Cells.SelectMany(cell => cell.PerDocument), effect.Cells.SelectMany(cell => cell.PerDocument));
+        Assert.Equal(expected.Cells.Select(cell => (cell.Group, cell.Step, cell.Change, cell.ChangePerToken)), effect.Cells.Select(cell => (cell.Group, cell.Step, cell.Change, cell.ChangePerToken)));
+        Assert.Equal(expected.Unsteered.SelectMany(losses => losses.Sums), effect.Unsteered.SelectMany(losses => losses.Sums));
+
+        // A group alone has the numbers that it has among others.
+        var alone = StepEffect.Measure(model, adapter, arms, [groups[1]]);
+        Assert.Equal(expected.Cells.Where(cell => cell.Group == "off").SelectMany(cell => cell.PerDocument), alone.Cells.SelectMany(cell => cell.PerDocument));
+    }
+
+    [Fact]
+    public void Unsteered_losses_of_other_documents_are_a_mistake_of_the_caller()
+    {
+        using var model = Some.Llama();
+        using var adapter = Some.Adapter(model);
+        using var step = SomeSteps.Random(adapter);
+        var other = new DocumentGroup("other", SomeDocuments.Random(3)).WithUnsteered(model, adapter);
+
+        Assert.Throws<ArgumentException>(() => StepEffect.Measure(model, adapter, [new("one", step, [0.1])], [other with { Documents = SomeDocuments.Random(4) }]));
+    }
+
+    [Fact]
     public void A_step_of_zero_changes_nothing()
     {
         using var model = Some.Llama();
