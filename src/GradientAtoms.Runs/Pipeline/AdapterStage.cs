@@ -30,6 +30,10 @@ internal static class AdapterStage
             Run = context => Tune(context, options, model),
         };
 
+    /// <summary>What an adapter that is tuned first looks like.</summary>
+    public static PeftConfiguration FreshConfiguration(AuditOptions options) => PeftConfiguration.Of(
+        (options.TargetModules ?? "q_proj,v_proj").Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries), options.Rank, options.Alpha);
+
     private static void Import(StageContext context, string folder, ModelFiles model)
     {
         context.Progress?.Report(new(Name, 0, 1, "adapters"));
@@ -50,15 +54,14 @@ internal static class AdapterStage
     {
         var texts = DocumentsStage.ReadTexts(context.Folder);
         var documents = DocumentsStage.ReadTokens(context.Folder, texts);
-        var targets = (options.TargetModules ?? "q_proj,v_proj").Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
-        var configuration = PeftConfiguration.Of(targets, options.Rank, options.Alpha) with { BaseModel = model.Description.Name };
+        var configuration = FreshConfiguration(options) with { BaseModel = model.Description.Name };
         using var fresh = LoraAdapter.Create(model.Loaded.Model, configuration, (ulong)RandomStream.Seed(options.Seed, "adapter"));
         using var result = LoraTrainer.Train(
             model.Loaded.Model,
             fresh,
             [.. documents.Where((_, index) => !texts[index].HeldOut)],
             [.. documents.Where((_, index) => texts[index].HeldOut)],
-            new() { Epochs = options.Epochs, LearningRate = options.LearningRate, Seed = options.Seed, Rank = options.Rank, Alpha = options.Alpha },
+            new() { Epochs = options.Epochs, LearningRate = options.LearningRate, Seed = options.Seed },
             new Checkpoints(context),
             context.Progress,
             context.CancellationToken);

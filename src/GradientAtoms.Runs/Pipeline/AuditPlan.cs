@@ -43,7 +43,7 @@ public static class AuditPlan
     {
         var configuration = options.Adapter is { } folder
             ? PeftAdapter.Configuration(folder)
-            : PeftConfiguration.Of((options.TargetModules ?? "q_proj,v_proj").Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries), options.Rank, options.Alpha);
+            : AdapterStage.FreshConfiguration(options);
         var maps = new List<TrackedMap>();
         var offset = 0L;
         foreach (var module in model.LinearModules.Where(module => configuration.Targets(module.Name)))

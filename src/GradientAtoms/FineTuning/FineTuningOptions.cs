@@ -13,18 +13,9 @@ public enum LearningRateSchedule
     Constant,
 }
 
-/// <summary>How a LoRA adapter is trained.</summary>
+/// <summary>How a LoRA adapter is trained; its rank, alpha and modules are those of the adapter that the trainer is given.</summary>
 public sealed record FineTuningOptions
 {
-    /// <summary>Rank r of a fresh adapter. The trainer takes whatever adapter it is given; whoever makes one reads this.</summary>
-    public int Rank { get; init; } = 8;
-
-    /// <summary>The adapter's alpha: its scale is alpha / r.</summary>
-    public double Alpha { get; init; } = 16;
-
-    /// <summary>Last parts of the names of the modules that a fresh adapter changes, or <c>all-linear</c>.</summary>
-    public IReadOnlyList<string> TargetModules { get; init; } = ["q_proj", "v_proj"];
-
     /// <summary>How often each document is seen.</summary>
     public int Epochs { get; init; } = 1;
 

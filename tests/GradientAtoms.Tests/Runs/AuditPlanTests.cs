@@ -41,6 +41,23 @@ public sealed class AuditPlanTests
         Assert.Equal("exact", Kept(Run(options with { Disk = null })));
     }
 
+    [Fact]
+    public void The_adapter_that_is_tuned_is_the_one_that_was_planned()
+    {
+        using var audit = new TinyAudit(documents: 20);
+        var options = audit.Options("tuned", CoordinateKind.Exact) with { Rank = 3, Alpha = 12, TargetModules = "k_proj, down_proj" };
+        AuditPipeline.Tune(options);
+
+        using var model = new ModelFiles(options.Model);
+        var folder = Path.Combine(options.Out, RunFiles.Adapter);
+        using var adapter = model.LoadAdapter(folder);
+        var planned = AuditPlan.Request(options, model.Description, SomeDocuments.Random(20)).Layout;
+        Assert.Equal(planned.Maps.Select(map => map.Name), model.LayoutOf(adapter).Maps.Select(map => map.Name));
+        Assert.Equal(planned.Size, adapter.ParameterCount);
+        Assert.All(adapter.Modules, module => Assert.Equal((3, 4.0), (module.Rank, module.Scale)));
+        Assert.All(adapter.Modules, module => Assert.Matches("k_proj$|down_proj$", module.ModuleName));
+    }
+
     private static AuditOptions Run(AuditOptions options)
     {
         AuditPipeline.Run(options);
