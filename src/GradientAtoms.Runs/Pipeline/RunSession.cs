@@ -147,7 +147,7 @@ public sealed class RunSession : IDisposable
         using var scope = NewDisposeScope();
         var whitened = Recomputed(documents, cancellationToken).ReadRows([.. Enumerable.Range(0, documents.Count)]).mul_(Whitening.Scale); // [n, d]
         var sparsity = (double)Folder.Manifest.Stage(DictionaryStage.Name)!.Notes["sparsity"]!;
-        var coordinates = Kind == CoordinateKind.Sketch ? SketchedCoordinates(whitened) : ExactCoordinates(whitened);
+        var coordinates = Kind == CoordinateKind.Sketch ? SketchedCoordinates(whitened) : ExactCoordinates(whitened, cancellationToken);
         return SparseCoder.Encode(coordinates, AtomRows, new() { Sparsity = sparsity, Codes = Options.Codes }, cancellationToken: cancellationToken).Codes;
     }
 
@@ -179,17 +179,10 @@ public sealed class RunSession : IDisposable
     private bool IsCentred => (bool)Folder.Manifest.Stage(CoordinatesStage.Name)!.Options["center"]!;
 
     // Of whitened rows [n, d], through their products with every row of the run.
-    private Tensor ExactCoordinates(Tensor whitened)
+    private Tensor ExactCoordinates(Tensor whitened, CancellationToken cancellationToken)
     {
         using var scope = NewDisposeScope();
-        var products = zeros([whitened.shape[0], Rows.RowCount], dtype: ScalarType.Float64);
-        foreach (var map in Layout.Maps)
-        {
-            using var inner = NewDisposeScope();
-            var tile = Rows.ReadColumns(map.Offset, map.Size) * Whitening.Scale.narrow(0, map.Offset, map.Size); // [N, d_m]
-            products.add_(whitened.narrow(1, map.Offset, map.Size).matmul(tile.t()).to(ScalarType.Float64));
-        }
-
+        var products = RowProducts.Compute(Rows, Layout, Whitening, whitened, null, cancellationToken);
         using var file = SafetensorsFile.Open(Folder.Need(CoordinatesStage.File));
         var norms = whitened.square().sum(1, type: ScalarType.Float64).sqrt();
         return Coordinates.Encode(products, norms, file.ReadRaw("gram_whitened"), [.. Texts.Select(text => !text.HeldOut)], IsCentred).MoveToOuterDisposeScope();

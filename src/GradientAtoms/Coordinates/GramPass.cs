@@ -27,45 +27,41 @@ public sealed record GramMatrices(Tensor Raw, Tensor Whitened, IReadOnlyList<Led
 /// <summary>Streams the rows once, columns by columns, and forms their products.</summary>
 public static class GramPass
 {
-    // Columns in memory at a time: N · 16,384 floats are 100 MB for 1,500 documents and 650 MB for 10,000.
-    private const long TileColumns = 16_384;
-
     /// <summary>Computes W Wᵀ and G Gᵀ; products in float32, sums over tiles in float64.</summary>
     /// <param name="rows">Rotated gradients.</param>
     /// <param name="layout">The tracked maps.</param>
     /// <param name="whitening">How to even them out.</param>
     /// <param name="progress">Told after every map.</param>
-    /// <param name="cancellationToken">Looked at once a map.</param>
+    /// <param name="cancellationToken">Looked at once a tile.</param>
     public static GramMatrices Compute(
         IRowSource rows, ParameterLayout layout, Whitening whitening, IProgress<StageProgress>? progress = null, CancellationToken cancellationToken = default)
     {
         var raw = zeros([rows.RowCount, rows.RowCount], dtype: ScalarType.Float64);
         var whitened = zeros_like(raw);
         var ledger = new List<LedgerLine>();
-        foreach (var map in layout.Maps)
-        {
-            cancellationToken.ThrowIfCancellationRequested();
-            double rawEnergy = 0, rawKept = 0, whitenedEnergy = 0;
-            for (var first = 0L; first < map.Size; first += TileColumns)
+        double rawEnergy = 0, rawKept = 0, whitenedEnergy = 0;
+        RowTiles.Stream(
+            rows,
+            layout,
+            tile =>
             {
-                using var scope = NewDisposeScope();
-                var count = Math.Min(TileColumns, map.Size - first);
-                var tile = rows.ReadColumns(map.Offset + first, count); // [N, c]
-                var scale = whitening.Scale.narrow(0, map.Offset + first, count); // [c]
-                var energies = tile.square().sum(0, type: ScalarType.Float64); // [c]
+                var scale = tile.Of(whitening.Scale); // [c]
+                var energies = tile.Rows.square().sum(0, type: ScalarType.Float64); // [c]
                 rawEnergy += energies.sum().item<double>();
                 rawKept += (energies * scale.ne(0)).sum().item<double>();
-                raw.add_(tile.matmul(tile.t()).to(ScalarType.Float64));
-                var even = tile * scale;
+                raw.add_(tile.Rows.matmul(tile.Rows.t()).to(ScalarType.Float64));
+                var even = tile.Rows * scale;
                 var product = even.matmul(even.t()).to(ScalarType.Float64);
                 whitenedEnergy += product.diagonal().sum().item<double>();
                 whitened.add_(product);
-            }
-
-            ledger.Add(new(map.Name, rawEnergy, rawKept, whitenedEnergy));
-            progress?.Report(new("coordinates", ledger.Count, layout.Maps.Count, "maps"));
-        }
-
+            },
+            (map, done) =>
+            {
+                ledger.Add(new(map.Name, rawEnergy, rawKept, whitenedEnergy));
+                (rawEnergy, rawKept, whitenedEnergy) = (0, 0, 0);
+                progress?.Report(new("coordinates", done, layout.Maps.Count, "maps"));
+            },
+            cancellationToken);
         return new(raw.DetachFromDisposeScope(), whitened.DetachFromDisposeScope(), ledger);
     }
 }

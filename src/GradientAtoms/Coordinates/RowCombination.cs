@@ -12,20 +12,33 @@ public static class RowCombination
     /// <param name="weights">b, <c>[K, N]</c>.</param>
     /// <param name="sink">Gets a map and its sums, <c>[K, d_m]</c>, float32, which live until it returns.</param>
     /// <param name="progress">Told after every map.</param>
-    /// <param name="cancellationToken">Looked at once a map.</param>
+    /// <param name="cancellationToken">Looked at once a tile.</param>
     public static void Stream(
         IRowSource rows, ParameterLayout layout, Tensor weights, Action<TrackedMap, Tensor> sink, IProgress<StageProgress>? progress = null, CancellationToken cancellationToken = default)
     {
-        using var outer = NewDisposeScope();
+        using var scope = NewDisposeScope();
         var single = weights.to(ScalarType.Float32);
-        for (var i = 0; i < layout.Maps.Count; i++)
-        {
-            cancellationToken.ThrowIfCancellationRequested();
-            using var scope = NewDisposeScope();
-            var map = layout.Maps[i];
-            sink(map, single.matmul(rows.ReadColumns(map.Offset, map.Size)));
-            progress?.Report(new("lift", i + 1, layout.Maps.Count, "maps"));
-        }
+        Tensor? sums = null;
+        RowTiles.Stream(
+            rows,
+            layout,
+            tile =>
+            {
+                sums ??= empty([single.shape[0], tile.Map.Size], dtype: ScalarType.Float32).MoveToOuterDisposeScope();
+                sums.narrow(1, tile.First, tile.Rows.shape[1]).copy_(single.matmul(tile.Rows));
+            },
+            (map, done) =>
+            {
+                using var inner = NewDisposeScope();
+                using (sums)
+                {
+                    sink(map, sums!);
+                }
+
+                sums = null;
+                progress?.Report(new("lift", done, layout.Maps.Count, "maps"));
+            },
+            cancellationToken);
     }
 
     /// <summary>The same, whole.</summary>
@@ -44,7 +57,7 @@ public static class RowCombination
     /// <param name="whitening">How the rows are evened out.</param>
     /// <param name="weights">b, <c>[K, N]</c>.</param>
     /// <param name="progress">Told after every map.</param>
-    /// <param name="cancellationToken">Looked at once a map.</param>
+    /// <param name="cancellationToken">Looked at once a tile.</param>
     /// <returns><c>[K, maps]</c>, float64, in the layout's order. The caller owns it.</returns>
     public static Tensor EnergyByMap(
         IRowSource rows, ParameterLayout layout, Whitening whitening, Tensor weights, IProgress<StageProgress>? progress = null, CancellationToken cancellationToken = default)
