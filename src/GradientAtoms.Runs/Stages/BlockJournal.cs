@@ -26,7 +26,7 @@ internal sealed class BlockJournal
 
         foreach (var line in File.ReadLines(_path))
         {
-            if (TryRead(line) is { } entry)
+            if (TryRead(line, _inputHash) is { } entry)
             {
                 _blocks.Add(entry);
             }
@@ -37,6 +37,28 @@ internal sealed class BlockJournal
     }
 
     public static string NameOf(string stage) => $"{stage}.blocks.jsonl";
+
+    /// <summary>The lines of some inputs; the file stays as it is.</summary>
+    public static IReadOnlyList<(string Folder, StoredBlock Block)> Peek(RunFolder run, string stage, string inputHash)
+    {
+        var path = run.PathOf(NameOf(stage));
+        return File.Exists(path) ? [.. File.ReadLines(path).Select(line => TryRead(line, inputHash)).OfType<(string, StoredBlock)>()] : [];
+    }
+
+    /// <summary>Takes out the lines of some folders of some inputs.</summary>
+    public static void Strike(RunFolder run, string stage, string inputHash, IReadOnlyList<string> folders)
+    {
+        var path = run.PathOf(NameOf(stage));
+        string[] kept = [.. File.ReadAllLines(path).Where(line => TryRead(line, inputHash) is not { } entry || !folders.Contains(entry.Folder, StringComparer.Ordinal))];
+        if (kept.Length == 0)
+        {
+            File.Delete(path);
+        }
+        else
+        {
+            AtomicFile.WriteText(path, string.Concat(kept.Select(line => line + "\n")));
+        }
+    }
 
     public IEnumerable<StoredBlock> BlocksOf(string folder) => _blocks.Where(entry => entry.Folder == folder).Select(entry => entry.Block);
 
@@ -79,12 +101,12 @@ internal sealed class BlockJournal
         ["notes"] = block.Notes?.DeepClone(),
     }.ToJsonString(RunJson.Compact) + "\n";
 
-    private (string, StoredBlock)? TryRead(string line)
+    private static (string Folder, StoredBlock Block)? TryRead(string line, string inputHash)
     {
         try
         {
             var json = JsonNode.Parse(line);
-            return json is JsonObject && (string?)json["input_hash"] == _inputHash
+            return json is JsonObject && (string?)json["input_hash"] == inputHash
                 ? ((string)json["folder"]!, new((int)json["block"]!, (string)json["path"]!, (long)json["bytes"]!, (string)json["sha256"]!, json["notes"]))
                 : null;
         }

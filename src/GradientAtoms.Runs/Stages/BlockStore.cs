@@ -85,7 +85,11 @@ public sealed partial class BlockStore
     {
         _journal.Forget(Folder);
         RemoveFrom(0);
-        var folder = _run.PathOf(Folder);
+        RemoveIfEmpty(_run.PathOf(Folder));
+    }
+
+    internal static void RemoveIfEmpty(string folder)
+    {
         if (Directory.Exists(folder) && !Directory.EnumerateFileSystemEntries(folder).Any())
         {
             Directory.Delete(folder);

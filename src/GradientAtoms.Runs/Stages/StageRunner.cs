@@ -30,6 +30,7 @@ public sealed class StageRunner(RunFolder folder)
         decided?.Invoke(decision);
         if (decision.Reuse)
         {
+            StageLeftovers.Remove(folder, before!);
             return new(decision, before!);
         }
 
@@ -63,9 +64,10 @@ public sealed class StageRunner(RunFolder folder)
             throw;
         }
 
-        folder.Update(manifest => manifest.With(record));
-        context.Finish();
+        // Before the record says done, so that a kill in between leaves a stage that is run again, not files that nothing names.
         RemoveAbandoned(before, record);
+        folder.Update(manifest => manifest.With(record));
+        context.Finish(); // a kill before this: StageLeftovers
         return new(decision, record);
     }
 
@@ -167,7 +169,7 @@ public sealed class StageRunner(RunFolder folder)
 
     private void RemoveAbandoned(StageRecord? before, StageRecord now)
     {
-        var kept = folder.Manifest.Stages.SelectMany(stage => stage.Outputs).Select(output => output.Path).ToHashSet(StringComparer.Ordinal);
+        var kept = folder.Manifest.Stages.Where(stage => stage.Name != now.Name).Append(now).SelectMany(stage => stage.Outputs).Select(output => output.Path).ToHashSet(StringComparer.Ordinal);
         foreach (var output in (before?.Outputs ?? []).Where(output => !kept.Contains(output.Path)))
         {
             File.Delete(folder.PathOf(output.Path));

@@ -45,7 +45,7 @@ public sealed class StageState
     {
         try
         {
-            if (File.Exists(_indexPath) && JsonNode.Parse(File.ReadAllText(_indexPath)) is JsonObject index && (string?)index["input_hash"] == _inputHash)
+            if (Index() is { } index && (string?)index["input_hash"] == _inputHash)
             {
                 var name = (string)index["file"]!;
                 var path = _run.PathOf(name);
@@ -65,12 +65,32 @@ public sealed class StageState
         return null;
     }
 
+    /// <summary>Removes the state of these inputs, or one that nothing names any more, and leaves that of others.</summary>
+    internal void ClearOwn()
+    {
+        try
+        {
+            if (Index() is { } index && (string?)index["input_hash"] != _inputHash)
+            {
+                return;
+            }
+        }
+        catch (Exception exception) when (exception is JsonException or InvalidOperationException or FormatException or ArgumentException)
+        {
+            // As in Load.
+        }
+
+        Clear();
+    }
+
     internal void Clear()
     {
         File.Delete(_indexPath);
         File.Delete(_run.PathOf(NameOf(false)));
         File.Delete(_run.PathOf(NameOf(true)));
     }
+
+    private JsonObject? Index() => File.Exists(_indexPath) ? JsonNode.Parse(File.ReadAllText(_indexPath)) as JsonObject : null;
 
     private string NameOf(bool flip) => $"{_stage}.state-{(flip ? "b" : "a")}";
 

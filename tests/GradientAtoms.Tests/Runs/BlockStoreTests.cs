@@ -245,6 +245,68 @@ public sealed class BlockStoreTests : IDisposable
     }
 
     [Fact]
+    public void What_a_kill_between_the_last_record_and_the_clean_up_leaves_is_gone_after_the_next_start()
+    {
+        string[] left = ["gradients.state.json", "gradients.state-b", "gradients.state-a", "gradients.blocks.jsonl"];
+        var running = new Dictionary<string, byte[]>(StringComparer.Ordinal);
+        var whole = Audit(after: block =>
+        {
+            if (block == BlockCount - 1)
+            {
+                foreach (var file in Directory.GetFiles(_folder["run/spill"]).Concat(left.Select(name => _folder[$"run/{name}"])).Where(File.Exists))
+                {
+                    running[Path.GetRelativePath(_folder["run"], file)] = File.ReadAllBytes(file);
+                }
+            }
+        });
+        Assert.Equal(BlockCount + 3, running.Count); // the spill, one state and its index, the journal
+        var journal = File.ReadAllBytes(_folder["run/gradients.blocks.jsonl"]);
+        foreach (var (name, bytes) in running)
+        {
+            Directory.CreateDirectory(Path.GetDirectoryName(_folder[$"run/{name}"])!);
+            File.WriteAllBytes(_folder[$"run/{name}"], bytes);
+        }
+
+        _computed.Clear();
+        Assert.Equal(whole.Files, Audit().Files);
+        Assert.Empty(_computed);
+        Assert.Equal(journal, File.ReadAllBytes(_folder["run/gradients.blocks.jsonl"]));
+
+        // A state that its index does not name any more goes too.
+        File.WriteAllBytes(_folder["run/gradients.state-a"], [1]);
+        Assert.Equal(whole.Files, Audit().Files);
+    }
+
+    [Fact]
+    public void What_a_sitting_with_other_options_has_begun_outlives_a_start_with_the_old_ones()
+    {
+        using var folder = RunFolder.Create(_folder["run"]);
+        var (found, saved) = (0, 0);
+        Stage Stage(int seed, bool crash) => new()
+        {
+            Name = "gradients",
+            Options = new JsonObject { ["seed"] = seed },
+            Run = context =>
+            {
+                var spill = context.Scratch("spill", ".bin");
+                (found, saved) = (spill.ReusedCount, context.State.Load()?.Blocks ?? 0);
+                spill.Write(found, stream => stream.WriteByte(1));
+                context.State.Save(found + 1, stream => stream.WriteByte(1));
+                Crash(crash ? 1 : 0, 1);
+                context.WriteText("out.txt", "out");
+            },
+        };
+        var runner = new StageRunner(folder);
+        runner.Run(Stage(1, crash: false));
+        Assert.Throws<InvalidDataException>(() => runner.Run(Stage(2, crash: true)));
+        Assert.True(runner.Run(Stage(1, crash: false)).Decision.Reuse);
+        runner.Run(Stage(2, crash: false));
+
+        Assert.Equal((1, 1), (found, saved));
+        Assert.Equal(["out.txt", "run.json"], Directory.GetFiles(folder.Path).Select(Path.GetFileName).Where(name => !name!.EndsWith("lock", StringComparison.Ordinal)).Order(StringComparer.Ordinal));
+    }
+
+    [Fact]
     public void Blocks_of_other_options_are_not_reused()
     {
         Assert.Throws<InvalidDataException>(() => Audit(before: block => Crash(block, 4)));
