@@ -49,6 +49,9 @@ public sealed record ModelDescription
     /// <summary>The modules that an adapter can attach to, as the model's forward order has them.</summary>
     public required IReadOnlyList<LinearShape> LinearModules { get; init; }
 
+    /// <summary>Parts of a multimodal checkpoint that are not read: <c>vision_tower</c>. Empty where text is all it reads.</summary>
+    public IReadOnlyList<string> OtherParts { get; init; } = [];
+
     /// <summary>The files that hold the weights, absolute.</summary>
     public required IReadOnlyList<string> Files { get; init; }
 
@@ -116,7 +119,7 @@ public sealed class LoadedModel : IDisposable
     public static LoadedModel Load(string path, ModelOptions? options = null, CancellationToken cancellationToken = default)
     {
         using var checkpoint = Open(path, out var source);
-        return new(source, WeightReader.Read(source.Blueprint, checkpoint, options?.Device ?? CPU, cancellationToken));
+        return new(source, WeightReader.Read(source.Blueprint, source.Weights, options?.Device ?? CPU, cancellationToken));
     }
 
     /// <summary>Tells what a model is and checks its names and shapes; reads no weights.</summary>
@@ -125,7 +128,6 @@ public sealed class LoadedModel : IDisposable
     public static ModelDescription Describe(string path)
     {
         using var checkpoint = Open(path, out var source);
-        WeightReader.Check(source.Blueprint, checkpoint);
         return source.Description;
     }
 
@@ -147,7 +149,7 @@ public sealed class LoadedModel : IDisposable
         var checkpoint = Checkpoint.Open(place);
         try
         {
-            source = checkpoint is GgufCheckpoint gguf ? new GgufSource(gguf) : new FolderSource(place, checkpoint);
+            source = checkpoint is GgufCheckpoint gguf ? new GgufSource(gguf) : FolderSource.Open(place, checkpoint);
             return checkpoint;
         }
         catch

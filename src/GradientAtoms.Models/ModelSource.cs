@@ -9,9 +9,22 @@ namespace GradientAtoms.Models;
 /// <summary>Where a model comes from: knows everything about it but its weights.</summary>
 internal abstract class ModelSource
 {
-    public abstract ModelBlueprint Blueprint { get; }
+    private readonly Lazy<ModelDescription> _description;
 
-    public abstract ModelDescription Description { get; }
+    protected ModelSource(Checkpoint checkpoint, ModelBlueprint blueprint)
+    {
+        (Blueprint, Weights) = (blueprint, new TextWeights(checkpoint, blueprint));
+        _description = new(Describe);
+    }
+
+    public ModelBlueprint Blueprint { get; }
+
+    /// <summary>The weights of the text model, under the names that it asks for. Not owned: they are the checkpoint's.</summary>
+    public TextWeights Weights { get; }
+
+    /// <summary>What the model is; compares names and shapes when first asked for.</summary>
+    /// <exception cref="CheckpointException">GA2330, GA2331: they do not fit.</exception>
+    public ModelDescription Description => _description.Value;
 
     public abstract Tokenizer Tokenizer();
 
@@ -21,29 +34,33 @@ internal abstract class ModelSource
 
     public abstract IReadOnlyList<int> StopIds();
 
-    protected static ModelDescription Describe(ModelBlueprint blueprint, Checkpoint checkpoint, string name, string fingerprint)
+    /// <summary>A name for people.</summary>
+    protected abstract string Name { get; }
+
+    /// <summary>See <see cref="ModelDescription.Fingerprint"/>.</summary>
+    protected abstract string Fingerprint { get; }
+
+    private ModelDescription Describe()
     {
-        // A weight that the checkpoint lacks is the weight check's to report; here it only must not be asked for.
-        var weights = blueprint.Weights().TakeWhile(weight => checkpoint.Contains(weight.Name)).ToList();
-        var embedding = blueprint.Weights().First().Shape;
+        var outline = WeightReader.Check(Blueprint, Weights);
+        static long Count(long[] shape) => shape.Aggregate(1L, (product, size) => product * size);
         return new()
         {
-            Format = checkpoint.Format,
-            Architecture = blueprint.Architecture,
-            Name = name,
-            ParameterCount = weights.Sum(weight => weight.Shape.Aggregate(1L, (product, size) => product * size)),
-            StoredTypes = weights
-                .GroupBy(weight => checkpoint.StoredType(weight.Name), StringComparer.Ordinal)
+            Format = Weights.Format,
+            Architecture = Blueprint.Architecture,
+            Name = Name,
+            ParameterCount = outline.Weights.Sum(weight => Count(weight.Shape)),
+            StoredTypes = outline.Weights
+                .GroupBy(weight => Weights.StoredType(weight.Name), StringComparer.Ordinal)
                 .OrderBy(group => group.Key, StringComparer.Ordinal)
-                .ToDictionary(group => group.Key, group => group.Sum(weight => weight.Shape.Aggregate(1L, (product, size) => product * size)), StringComparer.Ordinal),
-            VocabularySize = (int)embedding[0],
-            HiddenSize = (int)embedding[1],
-            ContextLength = blueprint.ContextLength,
-            LinearModules = [.. weights
-                .Where(weight => weight.Shape.Length == 2 && weight.Name.Contains(".layers.", StringComparison.Ordinal))
-                .Select(weight => new LinearShape(weight.Name[..^".weight".Length], (int)weight.Shape[1], (int)weight.Shape[0]))],
-            Files = checkpoint.Files,
-            Fingerprint = fingerprint,
+                .ToDictionary(group => group.Key, group => group.Sum(weight => Count(weight.Shape)), StringComparer.Ordinal),
+            VocabularySize = Blueprint.Configuration.VocabularySize,
+            HiddenSize = Blueprint.Configuration.HiddenSize,
+            ContextLength = Blueprint.Configuration.ContextLength,
+            LinearModules = outline.LinearModules,
+            OtherParts = Weights.OtherParts,
+            Files = Weights.Files,
+            Fingerprint = Fingerprint,
         };
     }
 }
@@ -54,19 +71,24 @@ internal sealed class FolderSource : ModelSource
     private readonly string _folder;
     private readonly ModelConfig _config;
 
-    public FolderSource(string place, Checkpoint checkpoint)
+    private readonly string _fingerprint;
+
+    private FolderSource(string folder, ModelConfig config, Checkpoint checkpoint)
+        : base(checkpoint, ModelFactory.FromConfig(config))
     {
-        _folder = Path.GetFullPath(File.Exists(place) ? Path.GetDirectoryName(Path.GetFullPath(place))! : place);
-        var configPath = Path.Combine(_folder, "config.json");
-        _config = ModelConfig.Read(configPath);
-        Blueprint = ModelFactory.FromConfig(_config);
-        var fingerprint = SHA256.HashData(Encoding.UTF8.GetBytes($"{checkpoint.Fingerprint} {Checkpoint.FileSha256(configPath)}"));
-        Description = Describe(Blueprint, checkpoint, Path.GetFileName(_folder.TrimEnd(Path.DirectorySeparatorChar)), Convert.ToHexStringLower(fingerprint));
+        (_folder, _config) = (folder, config);
+        _fingerprint = Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes($"{checkpoint.Fingerprint} {Checkpoint.FileSha256(config.Location)}")));
     }
 
-    public override ModelBlueprint Blueprint { get; }
+    protected override string Name => Path.GetFileName(_folder.TrimEnd(Path.DirectorySeparatorChar));
 
-    public override ModelDescription Description { get; }
+    protected override string Fingerprint => _fingerprint;
+
+    public static FolderSource Open(string place, Checkpoint checkpoint)
+    {
+        var folder = Path.GetFullPath(File.Exists(place) ? Path.GetDirectoryName(Path.GetFullPath(place))! : place);
+        return new(folder, ModelConfig.Read(Path.Combine(folder, "config.json")), checkpoint);
+    }
 
     public override Tokenizer Tokenizer()
     {
@@ -98,27 +120,28 @@ internal sealed class GgufSource : ModelSource
     private readonly Func<Tokenizer> _tokenizer;
 
     public GgufSource(GgufCheckpoint checkpoint)
+        : base(checkpoint, ModelFactory.FromGguf(checkpoint.File))
     {
         var file = checkpoint.File;
         _path = file.Path;
-        Blueprint = ModelFactory.FromGguf(file);
-        Description = Describe(Blueprint, checkpoint, file.String("general.name") ?? Path.GetFileNameWithoutExtension(_path), checkpoint.Fingerprint);
+        Name = file.String("general.name") ?? Path.GetFileNameWithoutExtension(_path);
+        Fingerprint = checkpoint.Fingerprint;
         _template = file.String("tokenizer.chat_template");
         var (model, pre, tokens, merges, types) = (
             file.String("tokenizer.ggml.model"), file.String("tokenizer.ggml.pre"), file.Strings("tokenizer.ggml.tokens"),
             file.Strings("tokenizer.ggml.merges"), file.Integers("tokenizer.ggml.token_type"));
         string? TokenOf(string role) => file.Integer($"tokenizer.ggml.{role}_token_id") is { } id && tokens is not null && id >= 0 && id < tokens.Count ? tokens[(int)id] : null;
         _stopIds = [.. ((string[])["eos", "eot", "eom"])
-            .Select(role => file.Integer($"tokenizer.ggml.{role}_token_id")).OfType<long>().Where(id => id >= 0 && id < Description.VocabularySize).Select(id => (int)id).Distinct()];
+            .Select(role => file.Integer($"tokenizer.ggml.{role}_token_id")).OfType<long>().Where(id => id >= 0 && id < Blueprint.Configuration.VocabularySize).Select(id => (int)id).Distinct()];
         _specialTokens = new() { Bos = TokenOf("bos"), Eos = TokenOf("eos"), Unk = TokenOf("unknown"), Pad = TokenOf("padding") };
         _tokenizer = () => model is null || tokens is null
             ? throw new CheckpointException("GA2334", _path, "has no tokenizer in its metadata", "Convert the model again, with its vocabulary.")
             : Text.Tokenization.Tokenizer.FromGguf(model, pre, tokens, merges ?? [], types, _path);
     }
 
-    public override ModelBlueprint Blueprint { get; }
+    protected override string Name { get; }
 
-    public override ModelDescription Description { get; }
+    protected override string Fingerprint { get; }
 
     public override Tokenizer Tokenizer() => _tokenizer();
 

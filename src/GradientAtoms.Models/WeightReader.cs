@@ -4,55 +4,75 @@ using static TorchSharp.torch;
 
 namespace GradientAtoms.Models;
 
+/// <summary>A model's weights by name, and its linear modules, known without reading a weight.</summary>
+/// <param name="Weights">Every weight with its stored shape, in the order in which the model asks for them.</param>
+/// <param name="LinearModules">The modules that an adapter can attach to, in forward order.</param>
+internal sealed record ModelOutline(IReadOnlyList<(string Name, long[] Shape)> Weights, IReadOnlyList<LinearShape> LinearModules);
+
 /// <summary>Reads a model's weights from a checkpoint, after comparing what the one needs with what the other has.</summary>
 internal static class WeightReader
 {
-    private const string TiedHead = "lm_head.weight";
     private const int MostNamed = 4;
     private const int MostCounted = 1000;
 
     /// <summary>Compares names and shapes.</summary>
     /// <exception cref="CheckpointException">GA2330: missing or unused tensors. GA2331: a shape differs.</exception>
-    public static void Check(ModelBlueprint blueprint, Checkpoint checkpoint)
+    public static ModelOutline Check(ModelBlueprint blueprint, Checkpoint checkpoint)
     {
-        var needed = new HashSet<string>(StringComparer.Ordinal);
         var missing = new List<string>();
-        foreach (var (name, shape) in blueprint.Weights())
+        ModelOutline outline;
+        try
         {
-            needed.Add(name);
-            if (!checkpoint.Contains(name))
+            outline = Outline(blueprint, (name, shape) =>
             {
-                missing.Add(name);
-
-                // A damaged configuration may ask for a billion layers.
-                if (missing.Count == MostCounted)
+                if (!checkpoint.Contains(name))
                 {
-                    break;
+                    missing.Add(name);
+
+                    // A damaged configuration may ask for a billion layers, or for a weight of any size.
+                    return missing.Count < MostCounted ? [0] : throw new TooManyMissingException();
                 }
-            }
-            else if (!checkpoint.Shape(name).SequenceEqual(shape))
-            {
-                throw new CheckpointException(
-                    "GA2331", checkpoint.Files[0], $"{name} is {SafetensorsHeader.Spell(checkpoint.Shape(name))}, the configuration says {SafetensorsHeader.Spell(shape)}",
-                    "Weights and configuration are of different models: fetch both again.");
-            }
+
+                return checkpoint.Shape(name).SequenceEqual(shape)
+                    ? shape
+                    : throw new CheckpointException(
+                        "GA2331", checkpoint.Files[0], $"{name} is {SafetensorsHeader.Spell(checkpoint.Shape(name))}, the configuration says {SafetensorsHeader.Spell(shape)}",
+                        "Weights and configuration are of different models: fetch both again.");
+            });
+        }
+        catch (TooManyMissingException)
+        {
+            throw Missing(checkpoint, missing);
         }
 
         if (missing.Count > 0)
         {
-            throw new CheckpointException("GA2330", checkpoint.Files[0], $"lacks {List(missing)}", "The model is incomplete or of another architecture: fetch it again.");
+            throw Missing(checkpoint, missing);
         }
 
-        // Old checkpoints carry the rotary frequencies, and tied ones may carry the head too; what the head is, is checked when it is read.
-        var unused = checkpoint.Names
-            .Where(name => !needed.Contains(name) && !name.EndsWith("rotary_emb.inv_freq", StringComparison.Ordinal) && !(blueprint.TiedEmbeddings && name == TiedHead))
-            .ToList();
-        if (unused.Count > 0)
-        {
-            throw new CheckpointException(
+        // Tied checkpoints may carry the head too; whether it is the embedding is checked when it is read.
+        var needed = outline.Weights.Select(weight => weight.Name).ToHashSet(StringComparer.Ordinal);
+        var unused = checkpoint.Names.Where(name => !needed.Contains(name) && !(blueprint.Configuration.TiedEmbeddings && name == blueprint.Head)).ToList();
+        return unused.Count == 0
+            ? outline
+            : throw new CheckpointException(
                 "GA2330", checkpoint.Files[0], $"holds {List(unused)}, which a {blueprint.Architecture} of this configuration does not use",
                 "The configuration is of another model, or the model has parts that are not known here.");
-        }
+    }
+
+    /// <summary>What a model asks for, without memory for it.</summary>
+    /// <param name="blueprint">The model.</param>
+    /// <param name="shapeOf">Gives the shape that is really there.</param>
+    public static ModelOutline Outline(ModelBlueprint blueprint, Func<string, long[], long[]>? shapeOf = null)
+    {
+        using var scope = NewDisposeScope();
+        var weights = new List<(string, long[])>();
+        using var model = blueprint.Build((name, shape) =>
+        {
+            weights.Add((name, shape));
+            return empty(shapeOf?.Invoke(name, shape) ?? shape, device: META);
+        });
+        return new(weights, [.. model.LinearModules.Where(module => module.Weight.Dimensions == 2).Select(module => new LinearShape(module.Name, module.InputSize, module.OutputSize))]);
     }
 
     /// <summary>Builds the model.</summary>
@@ -79,9 +99,9 @@ internal static class WeightReader
 
                 return weight;
             });
-            if (blueprint.TiedEmbeddings && checkpoint.Contains(TiedHead))
+            if (blueprint.Configuration.TiedEmbeddings && checkpoint.Contains(blueprint.Head))
             {
-                CheckTied(checkpoint, read[0]);
+                CheckTied(checkpoint, blueprint.Head, read[0]);
             }
 
             return model;
@@ -105,15 +125,20 @@ internal static class WeightReader
         }
     }
 
-    private static void CheckTied(Checkpoint checkpoint, Tensor embedding)
+    private static void CheckTied(Checkpoint checkpoint, string head, Tensor embedding)
     {
         using var scope = NewDisposeScope();
-        if (!checkpoint.Shape(TiedHead).SequenceEqual(embedding.shape) || !checkpoint.Read(TiedHead).equal(embedding.cpu()).all().item<bool>())
+        if (!checkpoint.Shape(head).SequenceEqual(embedding.shape) || !checkpoint.Read(head).equal(embedding.cpu()).all().item<bool>())
         {
-            throw new CheckpointException("GA2330", checkpoint.Files[0], $"holds a {TiedHead} of its own, the configuration says that the head is the embedding", "Set tie_word_embeddings as the model was trained.");
+            throw new CheckpointException("GA2330", checkpoint.Files[0], $"holds a {head} of its own, the configuration says that the head is the embedding", "Set tie_word_embeddings as the model was trained.");
         }
     }
 
+    private static CheckpointException Missing(Checkpoint checkpoint, List<string> missing) =>
+        new("GA2330", checkpoint.Files[0], $"lacks {List(missing)}", "The model is incomplete or of another architecture: fetch it again.");
+
     private static string List(List<string> names) =>
         names.Count <= MostNamed ? string.Join(", ", names) : $"{string.Join(", ", names.Take(MostNamed))} and {(names.Count == MostCounted ? "many" : names.Count - MostNamed)} more";
+
+    private sealed class TooManyMissingException : Exception;
 }

@@ -32,6 +32,9 @@ public sealed record PeftConfiguration
     /// <summary>Whether the scale is alpha / √r instead of alpha / r.</summary>
     public bool UseRsLora { get; init; }
 
+    /// <summary>Whether the model stores the adapted weights transposed, as GPT-2 does. It changes how peft merges; factors and forward pass are the same.</summary>
+    public bool FanInFanOut { get; init; }
+
     /// <summary>Only these blocks, from 0; all of them where null.</summary>
     public IReadOnlyList<int>? LayersToTransform { get; init; }
 
@@ -125,7 +128,7 @@ internal static class PeftConfigurationFile
     [
         ("use_dora", "DoRA"), ("use_qalora", "QA-LoRA"), ("use_bdlora", "block-diagonal LoRA"), ("lora_bias", "LoRA biases"), ("modules_to_save", "saved modules"),
         ("trainable_token_indices", "trained token embeddings"), ("target_parameters", "target_parameters"), ("layer_replication", "replicated layers"),
-        ("alora_invocation_tokens", "activated LoRA"), ("arrow_config", "Arrow routing"), ("megatron_config", "Megatron layers"), ("fan_in_fan_out", "fan_in_fan_out"),
+        ("alora_invocation_tokens", "activated LoRA"), ("arrow_config", "Arrow routing"), ("megatron_config", "Megatron layers"),
         ("kasa_config", "KaSA"), ("velora_config", "VeLoRA"), ("monteclora_config", "MonteCLoRA"),
     ];
 
@@ -167,7 +170,7 @@ internal static class PeftConfigurationFile
             ["ensure_weight_tying"] = false,
             ["eva_config"] = null,
             ["exclude_modules"] = configuration.ExcludedModules.Count > 0 ? configuration.ExcludedModules : null,
-            ["fan_in_fan_out"] = false,
+            ["fan_in_fan_out"] = configuration.FanInFanOut,
             ["inference_mode"] = true,
             ["init_lora_weights"] = true,
             ["kasa_config"] = null,
@@ -296,6 +299,7 @@ internal static class PeftConfigurationFile
             RankPattern = [.. Find("rank_pattern")?.EnumerateObject().Select(item => KeyValuePair.Create(item.Name, item.Value.GetInt32() is > 0 and var own ? own : throw Wrong("rank_pattern", "positive ranks"))) ?? []],
             AlphaPattern = [.. Find("alpha_pattern")?.EnumerateObject().Select(item => KeyValuePair.Create(item.Name, item.Value.GetDouble())) ?? []],
             UseRsLora = Find("use_rslora")?.GetBoolean() ?? false,
+            FanInFanOut = Find("fan_in_fan_out")?.GetBoolean() ?? false,
             LayersToTransform = Find("layers_to_transform") switch
             {
                 null => null,

@@ -11,6 +11,9 @@ public sealed record LinearModule(string Name, Tensor Weight, Tensor? Bias)
     /// <summary>Modules that read the same input share this name (q, k and v; gate and up), so that it is looked at once.</summary>
     public required string InputName { get; init; }
 
+    /// <summary>Whether the checkpoint stores the weight <c>[in, out]</c> (GPT-2's Conv1D; PEFT's <c>fan_in_fan_out</c>). <see cref="Weight"/> is <c>[out, in]</c> all the same.</summary>
+    public bool IsStoredTransposed { get; init; }
+
     /// <summary>Size of an input.</summary>
     public int InputSize => (int)Weight.shape[1];
 

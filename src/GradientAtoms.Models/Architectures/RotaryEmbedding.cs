@@ -2,54 +2,85 @@ using static TorchSharp.torch;
 
 namespace GradientAtoms.Models.Architectures;
 
-/// <summary>Rotary positions in Hugging Face's layout: the pair of coordinate i is i + size / 2.</summary>
-internal static class RotaryEmbedding
+/// <summary>Rotary positions in Hugging Face's layout: of the turned coordinates, i is paired with i + size / 2; coordinates after them stay.</summary>
+/// <param name="size">How many coordinates of a head are turned: the first ones.</param>
+/// <param name="theta">The base: frequency i is θ^(−2i / size).</param>
+/// <param name="scaling">How frequencies are scaled, or null.</param>
+internal sealed class RotaryEmbedding(int size, double theta, RopeScaling? scaling)
 {
-    /// <summary>The frequencies θ^(−2i / size), scaled where the configuration says so.</summary>
-    /// <returns><c>[size / 2]</c>, float64. The caller owns it.</returns>
-    public static Tensor InverseFrequencies(int headSize, double theta, RopeScaling? scaling)
+    private readonly double[] _frequencies = InverseFrequencies(size, theta, scaling);
+
+    /// <summary>Documents longer than this have frequencies of their own (dynamic scaling); <see cref="int.MaxValue"/> where none do.</summary>
+    public int LongestCommon => scaling is { Kind: RopeScalingKind.Dynamic } ? scaling.OriginalContextLength : int.MaxValue;
+
+    /// <summary>The frequencies, scaled, of a document that is no longer than the original context.</summary>
+    /// <returns><c>[size / 2]</c>.</returns>
+    public static double[] InverseFrequencies(int size, double theta, RopeScaling? scaling)
     {
-        var frequencies = new double[headSize / 2];
+        var frequencies = new double[size / 2];
         for (var i = 0; i < frequencies.Length; i++)
         {
-            var frequency = 1 / Math.Pow(theta, 2.0 * i / headSize);
-            frequencies[i] = scaling switch
+            var frequency = 1 / Math.Pow(theta, 2.0 * i / size);
+            frequencies[i] = scaling?.Kind switch
             {
-                null => frequency,
-                { Kind: "linear" } => frequency / scaling.Factor,
-                { Kind: "llama3" } => Llama3(frequency, scaling),
-                { Kind: "divisors", Divisors: { } divisors } => frequency / divisors[i],
-                _ => throw new NotSupportedException($"rope scaling {scaling.Kind}"),
+                null or RopeScalingKind.Dynamic => frequency,
+                RopeScalingKind.Linear => frequency / scaling.Factor,
+                RopeScalingKind.Llama3 => Llama3(frequency, scaling),
+                RopeScalingKind.Yarn => Yarn(i, frequency, size, theta, scaling),
+                _ => frequency / scaling.Divisors[i],
             };
         }
 
-        return tensor(frequencies, dtype: ScalarType.Float64);
+        return frequencies;
     }
 
     /// <summary>Cosines and sines of the angles of some positions.</summary>
-    /// <returns>Each <c>[T, size]</c>, float32.</returns>
-    public static (Tensor Cosines, Tensor Sines) Angles(Tensor inverseFrequencies, int start, int count)
+    /// <param name="start">The first position.</param>
+    /// <param name="count">Positions, T.</param>
+    /// <param name="device">Where they are needed.</param>
+    /// <returns>Each <c>[T, size]</c>, float32. The caller owns them.</returns>
+    public (Tensor Cosines, Tensor Sines) Angles(int start, int count, Device device)
     {
+        using var scope = NewDisposeScope();
+
         // Hugging Face forms the angles in float32; so do we, to stay within its rounding at long positions.
-        var positions = arange(start, start + count, dtype: ScalarType.Float32, device: inverseFrequencies.device);
-        var angles = outer(positions, inverseFrequencies.to(ScalarType.Float32)); // [T, size / 2]
+        var positions = arange(start, start + count, dtype: ScalarType.Float32, device: device);
+        var frequencies = tensor([.. FrequenciesAt(start + count).Select(frequency => (float)frequency)], device: device);
+        var angles = outer(positions, frequencies); // [T, size / 2]
         var both = cat([angles, angles], dim: -1); // [T, size]
-        return (both.cos(), both.sin());
+        var factor = scaling?.AttentionFactor ?? 1;
+        return factor == 1
+            ? (both.cos().MoveToOuterDisposeScope(), both.sin().MoveToOuterDisposeScope())
+            : ((both.cos() * factor).MoveToOuterDisposeScope(), (both.sin() * factor).MoveToOuterDisposeScope());
     }
 
     /// <summary>Turns queries or keys by their positions.</summary>
-    /// <param name="heads"><c>[B, heads, T, size]</c>.</param>
+    /// <param name="heads"><c>[B, heads, T, head size]</c>.</param>
     /// <param name="cosines"><c>[T, size]</c>.</param>
     /// <param name="sines"><c>[T, size]</c>.</param>
-    /// <returns><c>[B, heads, T, size]</c>.</returns>
-    public static Tensor Rotate(Tensor heads, Tensor cosines, Tensor sines)
+    /// <returns><c>[B, heads, T, head size]</c>.</returns>
+    public Tensor Rotate(Tensor heads, Tensor cosines, Tensor sines)
     {
-        var halves = heads.chunk(2, dim: -1);
-        var turned = cat([halves[1].neg(), halves[0]], dim: -1);
-        return (heads * cosines) + (turned * sines);
+        var rest = heads.shape[3] - size;
+        var turning = rest == 0 ? heads : heads.narrow(3, 0, size);
+        var halves = turning.chunk(2, dim: -1);
+        var turned = (turning * cosines) + (cat([halves[1].neg(), halves[0]], dim: -1) * sines);
+        return rest == 0 ? turned : cat([turned, heads.narrow(3, size, rest)], dim: -1);
     }
 
-    // Llama 3.1: long wavelengths are stretched by the factor, short ones kept, those between blended.
+    // Dynamic: the base is that of the whole length, as a fresh model computes it in one pass.
+    private double[] FrequenciesAt(int length)
+    {
+        if (length <= LongestCommon || scaling is null)
+        {
+            return _frequencies;
+        }
+
+        var stretched = (scaling.Factor * length / scaling.OriginalContextLength) - (scaling.Factor - 1);
+        return InverseFrequencies(size, theta * Math.Pow(stretched, size / (size - 2.0)), scaling);
+    }
+
+    // Long wavelengths are stretched by the factor, short ones kept, those between blended.
     private static double Llama3(double frequency, RopeScaling scaling)
     {
         var wavelength = 2 * Math.PI / frequency;
@@ -66,5 +97,25 @@ internal static class RotaryEmbedding
 
         var smooth = (turns - scaling.LowFrequencyFactor) / (scaling.HighFrequencyFactor - scaling.LowFrequencyFactor);
         return ((1 - smooth) * frequency / scaling.Factor) + (smooth * frequency);
+    }
+
+    // A ramp over the coordinates, between the one that turns β_fast times in the original context and the one that turns β_slow times.
+    private static double Yarn(int i, double frequency, int size, double theta, RopeScaling scaling)
+    {
+        double CoordinateOf(double turns) => size * Math.Log(scaling.OriginalContextLength / (turns * 2 * Math.PI)) / (2 * Math.Log(theta));
+        var (low, high) = (CoordinateOf(scaling.BetaFast), CoordinateOf(scaling.BetaSlow));
+        if (scaling.Truncate)
+        {
+            (low, high) = (Math.Floor(low), Math.Ceiling(high));
+        }
+
+        (low, high) = (Math.Max(low, 0), Math.Min(high, size - 1));
+        if (low == high)
+        {
+            high += 0.001;
+        }
+
+        var stretched = Math.Clamp((i - low) / (high - low), 0, 1);
+        return (frequency / scaling.Factor * stretched) + (frequency * (1 - stretched));
     }
 }

@@ -7,8 +7,13 @@ internal sealed class ModelConfig
 {
     private readonly JsonElement _root;
     private readonly string _prefix;
+    private readonly ModelConfig? _whole;
+    private readonly string[] _inherited = [];
 
     private ModelConfig(string location, JsonElement root, string prefix = "") => (Location, _root, _prefix) = (location, root, prefix);
+
+    private ModelConfig(ModelConfig whole, JsonElement root, string prefix, string[] inherited)
+        : this(whole.Location, root, prefix) => (_whole, _inherited) = (whole, inherited);
 
     /// <summary>The file.</summary>
     public string Location { get; }
@@ -38,6 +43,28 @@ internal sealed class ModelConfig
         null => null,
         { ValueKind: JsonValueKind.Object } value => new(Location, value, $"{_prefix}{key}."),
         _ => throw Wrong(key, "an object"),
+    };
+
+    /// <summary>The object under a key, as a configuration that takes some keys from this one where it lacks them; or null.</summary>
+    public ModelConfig? Part(string key, params string[] inherited) => Find(key) is { ValueKind: JsonValueKind.Object } value ? new(this, value, $"{_prefix}{key}.", inherited) : null;
+
+    /// <summary>Whether the key is there, be it with null.</summary>
+    public bool Contains(string key) => _root.TryGetProperty(key, out _);
+
+    /// <summary>A list of strings, or null.</summary>
+    public IReadOnlyList<string>? Strings(string key) => Find(key) switch
+    {
+        null => null,
+        { ValueKind: JsonValueKind.Array } value => [.. value.EnumerateArray().Select(item => item.ValueKind == JsonValueKind.String ? item.GetString()! : throw Wrong(key, "a list of strings"))],
+        _ => throw Wrong(key, "a list of strings"),
+    };
+
+    /// <summary>A number above 0, or null.</summary>
+    public double? Positive(string key) => Number(key) switch
+    {
+        null => null,
+        > 0 and var number => number,
+        _ => throw Wrong(key, "a positive number"),
     };
 
     public string? String(string key) => Find(key) switch
@@ -92,5 +119,6 @@ internal sealed class ModelConfig
     private CheckpointException Wrong(string key, string expected) =>
         new("GA2321", Location, $"{_prefix}{key} should be {expected} and is {Find(key)?.GetRawText()}", "Fetch the original config.json of the model.");
 
-    private JsonElement? Find(string key) => _root.TryGetProperty(key, out var value) && value.ValueKind != JsonValueKind.Null ? value : null;
+    private JsonElement? Find(string key) =>
+        _root.TryGetProperty(key, out var value) && value.ValueKind != JsonValueKind.Null ? value : _inherited.Contains(key, StringComparer.Ordinal) ? _whole?.Find(key) : null;
 }

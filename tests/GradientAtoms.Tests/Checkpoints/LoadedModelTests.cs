@@ -106,8 +106,8 @@ public sealed class LoadedModelTests : IDisposable
         Refused("GA2321", config => config["head_dim"] = 7);
         Refused("GA2330", config => config["num_hidden_layers"] = int.MaxValue);
         Refused("GA2331", config => config["vocab_size"] = int.MaxValue);
-        Refused("GA2323", config => config["hidden_act"] = "gelu");
-        Refused("GA2323", config => config["rope_scaling"] = new JsonObject { ["type"] = "yarn", ["factor"] = 2 });
+        Refused("GA2323", config => config["hidden_act"] = "quick_gelu");
+        Refused("GA2323", config => config["rope_scaling"] = new JsonObject { ["type"] = "longrope", ["factor"] = 2 });
         Refused("GA2321", config => config["rope_scaling"] = new JsonObject { ["type"] = "linear" });
         Refused("GA2321", config => config["rope_scaling"] = 3);
         Refused("GA2321", config => config["rope_parameters"] = new JsonObject { ["rope_type"] = "llama3", ["factor"] = 8 });

@@ -35,21 +35,6 @@ public sealed class TextGeneratorTests : IDisposable
         AssertTensor.Close(whole, parts, 1e-5);
     }
 
-    [Theory]
-    [InlineData("llama")]
-    [InlineData("llama3-rope")]
-    [InlineData("llama-patterns")]
-    public void The_greedy_continuation_is_that_of_transformers(string variant)
-    {
-        var folder = Fixtures.Need($"models/{variant}");
-        var expected = JsonDocument.Parse(File.ReadAllBytes(Path.Combine(folder, "expected.json"))).RootElement;
-        using var loaded = LoadedModel.Load(folder);
-        using var adapter = PeftAdapter.Load(Path.Combine(folder, "adapter"), loaded.Model);
-        int[] prompt = [.. expected.GetProperty("greedy_input_ids").EnumerateArray().Select(id => id.GetInt32())];
-        int[] wanted = [.. expected.GetProperty("greedy_continuation").EnumerateArray().Select(id => id.GetInt32())];
-        Assert.Equal(wanted, TextGenerator.Generate(loaded.Model, prompt, new() { MaxNewTokens = wanted.Length }, [adapter]).Tokens);
-    }
-
     [Fact]
     public void A_stop_token_ends_the_answer_and_is_its_last()
     {

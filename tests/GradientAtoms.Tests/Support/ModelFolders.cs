@@ -1,5 +1,6 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using GradientAtoms.Models;
 using GradientAtoms.Models.Architectures;
 using GradientAtoms.Models.Checkpoints;
 using static TorchSharp.torch;
@@ -21,7 +22,8 @@ internal static class ModelFolders
         change?.Invoke(config);
         File.WriteAllText(Path.Combine(folder, "config.json"), config.ToJsonString());
         var generator = new Generator(7);
-        var tensors = LlamaModel.Weights(c).ToDictionary(weight => weight.Name, weight => randn(weight.Shape, generator: generator) * 0.2, StringComparer.Ordinal);
+        var outline = WeightReader.Outline(new("llama", c, weight => new LlamaModel(c, weight)));
+        var tensors = outline.Weights.ToDictionary(weight => weight.Name, weight => randn(weight.Shape, generator: generator) * 0.2, StringComparer.Ordinal);
         weights?.Invoke(tensors);
         SafetensorsWriter.Write(Path.Combine(folder, "model.safetensors"), tensors.Select(item => (item.Key, item.Value)));
     }

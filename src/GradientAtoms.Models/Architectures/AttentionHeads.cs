@@ -1,0 +1,83 @@
+using static TorchSharp.torch;
+
+namespace GradientAtoms.Models.Architectures;
+
+/// <summary>Causal attention between projected queries, keys and values: heads, rotary positions, window, soft cap, cache.</summary>
+/// <param name="HeadCount">Query heads.</param>
+/// <param name="KeyValueHeadCount">Key and value heads; each serves HeadCount / KeyValueHeadCount query heads.</param>
+/// <param name="HeadSize">Coordinates of a head.</param>
+internal sealed record AttentionHeads(int HeadCount, int KeyValueHeadCount, int HeadSize)
+{
+    /// <summary>Rotary positions, or null.</summary>
+    public RotaryEmbedding? Rotary { get; init; }
+
+    /// <summary>How many tokens a query sees, itself among them; null: all before it.</summary>
+    public int? Window { get; init; }
+
+    /// <summary>What products of queries and keys are multiplied with; 1/√(head size) where null.</summary>
+    public double? Scale { get; init; }
+
+    /// <summary>c of c·tanh(x / c) on the scaled products, or null.</summary>
+    public double? SoftCap { get; init; }
+
+    /// <summary>Sizes of the projected queries, and of the projected keys and of the values.</summary>
+    public (long Queries, long Keys) Sizes => ((long)HeadCount * HeadSize, (long)KeyValueHeadCount * HeadSize);
+
+    /// <summary>Splits a projection into heads.</summary>
+    /// <param name="values"><c>[B, T, count · head size]</c>.</param>
+    /// <param name="count">Heads.</param>
+    /// <returns><c>[B, T, count, head size]</c>.</returns>
+    public Tensor Split(Tensor values, int count) => values.view(values.shape[0], values.shape[1], count, HeadSize);
+
+    /// <summary>Mixes the values.</summary>
+    /// <param name="layer">The block, for the cache.</param>
+    /// <param name="queries"><c>[B, T, heads, head size]</c>, not yet rotated.</param>
+    /// <param name="keys"><c>[B, T, key heads, head size]</c>, not yet rotated.</param>
+    /// <param name="values"><c>[B, T, key heads, head size]</c>.</param>
+    /// <param name="pass">The pass.</param>
+    /// <returns><c>[B, T, heads · head size]</c>.</returns>
+    public Tensor Mix(int layer, Tensor queries, Tensor keys, Tensor values, ForwardPass pass)
+    {
+        (queries, keys, values) = (queries.transpose(1, 2), keys.transpose(1, 2), values.transpose(1, 2)); // [B, heads, T, head size]
+        if (Rotary is not null)
+        {
+            var (cosines, sines) = pass.Angles(Rotary);
+            (queries, keys) = (Rotary.Rotate(queries, cosines, sines), Rotary.Rotate(keys, cosines, sines));
+        }
+
+        if (pass.Request.Cache is { } cache)
+        {
+            (keys, values) = cache.Append(layer, keys, values);
+        }
+
+        var group = HeadCount / KeyValueHeadCount;
+        if (group > 1)
+        {
+            keys = keys.repeat_interleave(group, dim: 1);
+            values = values.repeat_interleave(group, dim: 1);
+        }
+
+        var mixed = SoftCap is { } cap ? Capped(queries, keys, values, cap, pass) : Plain(queries, keys, values, pass);
+        return mixed.transpose(1, 2).reshape(pass.Batch, pass.Length, -1);
+    }
+
+    private Tensor Plain(Tensor queries, Tensor keys, Tensor values, ForwardPass pass)
+    {
+        // torch divides by √(head size) itself.
+        var scaled = Scale is { } scale ? queries * (scale * Math.Sqrt(HeadSize)) : queries;
+        var mask = pass.Mask(keys.shape[2], Window);
+        return nn.functional.scaled_dot_product_attention(scaled, keys, values, attn_mask: mask!, is_casual: mask is null && pass.Length > 1);
+    }
+
+    private Tensor Capped(Tensor queries, Tensor keys, Tensor values, double cap, ForwardPass pass)
+    {
+        var scores = queries.matmul(keys.transpose(2, 3)) * (Scale ?? (1 / Math.Sqrt(HeadSize))); // [B, heads, T, K]
+        scores = (scores / cap).tanh() * cap;
+        if (pass.Length > 1)
+        {
+            scores = scores.masked_fill(pass.FullMask(keys.shape[2], Window).logical_not(), double.NegativeInfinity);
+        }
+
+        return scores.softmax(-1).matmul(values);
+    }
+}
