@@ -64,7 +64,7 @@ internal sealed class AuditArguments
 
     public Option<double?> Alpha { get; } = Opt.Number("--alpha", "ALPHA", "Tuning: LoRA's alpha; the scale is alpha / rank. Default 16.", above: 0);
 
-    public Option<string?> TargetModules { get; } = Opt.Text("--target-modules", "NAMES", "Tuning: modules to adapt, with commas between, or all-linear. Default q_proj,v_proj.");
+    public Option<string?> TargetModules { get; } = Opt.Text("--target-modules", "NAMES", "Tuning: modules to adapt, with commas between, or all-linear. Default q_proj,v_proj, or the fused projection of queries, keys and values.");
 
     public Option<int?> Epochs { get; } = Opt.Whole("--epochs", "COUNT", "Tuning: passes over the documents. Default 1.");
 

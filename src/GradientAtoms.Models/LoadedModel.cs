@@ -11,6 +11,12 @@ public sealed record ModelOptions
 {
     /// <summary>Where the weights go; the CPU where null.</summary>
     public Device? Device { get; init; }
+
+    /// <summary>
+    /// An adapter folder whose <c>modules_to_save</c> take the place of the model's own, as they did when the adapter was trained; null: none.
+    /// Its low-rank factors are loaded by <see cref="Adapters.PeftAdapter.Load"/>.
+    /// </summary>
+    public string? SavedModules { get; init; }
 }
 
 /// <summary>The shape of a linear module that an adapter can attach to.</summary>
@@ -48,6 +54,16 @@ public sealed record ModelDescription
 
     /// <summary>The modules that an adapter can attach to, as the model's forward order has them.</summary>
     public required IReadOnlyList<LinearShape> LinearModules { get; init; }
+
+    /// <summary>The modules that an adapter is tuned on where none are named: queries and values, or the projection that they are part of.</summary>
+    public IReadOnlyList<string> UsualTargets
+    {
+        get
+        {
+            string[] fused = ["qkv_proj", "c_attn", "query_key_value"];
+            return Array.Find(fused, name => LinearModules.Any(module => module.Name.EndsWith($".{name}", StringComparison.Ordinal))) is { } found ? [found] : ["q_proj", "v_proj"];
+        }
+    }
 
     /// <summary>Parts of a multimodal checkpoint that are not read: <c>vision_tower</c>. Empty where text is all it reads.</summary>
     public IReadOnlyList<string> OtherParts { get; init; } = [];
@@ -119,7 +135,16 @@ public sealed class LoadedModel : IDisposable
     public static LoadedModel Load(string path, ModelOptions? options = null, CancellationToken cancellationToken = default)
     {
         using var checkpoint = Open(path, out var source);
-        return new(source, WeightReader.Read(source.Blueprint, source.Weights, options?.Device ?? CPU, cancellationToken));
+        var device = options?.Device ?? CPU;
+        if (options?.SavedModules is { } adapter && Adapters.SavedModules.Of(source.Blueprint, source.Weights, adapter) is { } saved)
+        {
+            using (saved.Weights)
+            {
+                return new(source, WeightReader.Read(saved.Blueprint, saved.Weights, device, cancellationToken));
+            }
+        }
+
+        return new(source, WeightReader.Read(source.Blueprint, source.Weights, device, cancellationToken));
     }
 
     /// <summary>Tells what a model is and checks its names and shapes; reads no weights.</summary>

@@ -13,6 +13,9 @@ internal sealed record ModelBlueprint(string Architecture, DecoderConfiguration 
     /// <summary>The head's name where it has a weight of its own.</summary>
     public string Head => Architecture == "gpt_neox" ? "embed_out.weight" : "lm_head.weight";
 
+    /// <summary>The same model with a head of its own.</summary>
+    public required Func<ModelBlueprint> Untied { get; init; }
+
     /// <summary>Whether the model is the text part of one that also reads something else.</summary>
     public bool IsPart { get; init; }
 }
@@ -72,5 +75,8 @@ internal static class ModelFactory
         new("GA2322", location, $"is of architecture {architecture}, which is not known", $"Known architectures: {string.Join(", ", known)}.");
 
     private static ModelBlueprint Of<T>(string architecture, T configuration, Func<T, Func<string, long[], Tensor>, CausalLanguageModel> build)
-        where T : DecoderConfiguration => new(architecture, configuration, weight => build(configuration, weight));
+        where T : DecoderConfiguration => new(architecture, configuration, weight => build(configuration, weight))
+        {
+            Untied = () => Of(architecture, (T)((DecoderConfiguration)configuration with { TiedEmbeddings = false }), build),
+        };
 }

@@ -62,7 +62,8 @@ internal static class ExportCommand
     {
         using var chosen = context.Track(ladder => PoleStep.Choose(session, pole, options, ladder, context.CancellationToken));
         using var adapter = isDelta ? chosen.ToDelta(session.Adapter) : chosen.ToAdapter(session.Adapter);
-        SteeredAdapterFile.Write(to, adapter, PeftAdapter.Configuration(session.Folder.PathOf(RunFiles.Adapter)));
+        var origin = session.Folder.PathOf(RunFiles.Adapter);
+        SteeredAdapterFile.Write(to, adapter, PeftAdapter.Configuration(origin), isDelta ? null : origin);
         var error = isDelta ? chosen.Direction.DeltaError(session.Adapter, chosen.Size) : (double?)null;
         context.Print(
             "gatoms/export",

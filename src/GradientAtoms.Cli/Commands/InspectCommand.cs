@@ -19,13 +19,17 @@ internal static class InspectCommand
         var template = Opt.Text("--chat-template", "FILE", "A chat template instead of the model's own.");
         var map = Opt.Text("--map", "PAIRS", "Where a row's fields have other names: prompt=question,completion=answer.");
         var maxTokens = Opt.Whole("--max-tokens", "COUNT", "Longer documents are cut. Default 512.", least: 2);
+        var check = Opt.Text("--check", "FILE", "For a model: compare its logits with stored ones (a JSON file of documents, a safetensors file of logits beside it).");
+        var adapter = Opt.Text("--adapter", "FOLDER", "With --check: the adapter that the stored logits were computed with; default is the folder adapter beside the stored answer, if there is one.");
+        var tolerance = Opt.Number("--tolerance", "LOGITS", "With --check: how far a logit may be off. Default 1e-3.", above: 0);
         var command = new GatomsCommand(
             "inspect",
             "Tells what a model, adapter, data file, GGUF or run is; shows rendered rows with the loss mask.",
             "gatoms inspect base.gguf",
-            "gatoms inspect chats.jsonl --model base.gguf --rows 2")
+            "gatoms inspect chats.jsonl --model base.gguf --rows 2",
+            "gatoms inspect org/name --check answers/expected.json")
         {
-            path, model, rows, template, map, maxTokens,
+            path, model, rows, template, map, maxTokens, check, adapter, tolerance,
         };
         command.Body = context =>
         {
@@ -34,9 +38,13 @@ internal static class InspectCommand
             {
                 Run(context, target);
             }
-            else if (Directory.Exists(target) && PeftAdapter.IsAdapter(target))
+            else if (context.Parse.GetValue(check) is { } expected)
             {
-                Adapter(context, target);
+                ModelCheckReport.Run(context, target, expected, context.Parse.GetValue(adapter), context.Parse.GetValue(tolerance) ?? ModelCheck.UsualTolerance);
+            }
+            else if (Directory.Exists(target) && (PeftAdapter.IsAdapter(target) || PeftAdapter.AdaptersIn(target).Count > 0))
+            {
+                Adapters(context, target);
             }
             else if (File.Exists(target) && !GgufFile.IsGguf(target) && !target.EndsWith(".safetensors", StringComparison.OrdinalIgnoreCase))
             {
@@ -62,7 +70,7 @@ internal static class InspectCommand
         var model = LoadedModel.Describe(path);
         context.Print(
             "gatoms/inspect",
-            new { Kind = "model", Path = path, model.Name, model.Format, model.Architecture, model.ParameterCount, model.StoredTypes, model.VocabularySize, model.HiddenSize, model.ContextLength, LinearModules = model.LinearModules.Count, model.Files },
+            new { Kind = "model", Path = path, model.Name, model.Format, model.Architecture, model.ParameterCount, model.StoredTypes, model.VocabularySize, model.HiddenSize, model.ContextLength, LinearModules = model.LinearModules.Count, NotRead = model.OtherParts, model.Files },
             writer =>
             {
                 writer.WriteLine($"model {Plain.Line(model.Name)}: {model.Architecture}, {Plain.Count(model.ParameterCount)} parameters, {model.Format}");
@@ -71,6 +79,11 @@ internal static class InspectCommand
                 writer.WriteLine($"  context        {Plain.Count(model.ContextLength)} tokens");
                 writer.WriteLine($"  hidden size    {Plain.Count(model.HiddenSize)}");
                 writer.WriteLine($"  adaptable      {Plain.Count(model.LinearModules.Count)} linear modules: {string.Join(", ", model.LinearModules.Select(module => module.Name.Split('.')[^1]).Distinct(StringComparer.Ordinal))}");
+                if (model.OtherParts.Count > 0)
+                {
+                    writer.WriteLine($"  not read       {Plain.Line(string.Join(", ", model.OtherParts))}: other parts than the text model");
+                }
+
                 foreach (var file in model.Files)
                 {
                     writer.WriteLine($"  file           {file} ({Plain.Bytes(new FileInfo(file).Length)})");
@@ -78,22 +91,61 @@ internal static class InspectCommand
             });
     }
 
-    private static void Adapter(CommandContext context, string path)
+    private static void Adapters(CommandContext context, string path)
+    {
+        var others = PeftAdapter.AdaptersIn(path);
+        if (PeftAdapter.IsAdapter(path))
+        {
+            Adapter(context, path, others);
+            return;
+        }
+
+        context.Print(
+            "gatoms/inspect",
+            new { Kind = "adapters", Path = path, Adapters = others },
+            writer =>
+            {
+                writer.WriteLine($"{path}: {Plain.Count(others.Count)} adapters");
+                foreach (var one in others)
+                {
+                    writer.WriteLine($"  {one}");
+                }
+            });
+        context.Hint($"gatoms inspect {others[0]} shows one.");
+    }
+
+    private static void Adapter(CommandContext context, string path, IReadOnlyList<string> others)
     {
         var configuration = PeftAdapter.Configuration(path);
-        using var weights = Checkpoint.Open(Path.Combine(path, "adapter_model.safetensors"));
-        var modules = weights.Names.Where(name => name.Contains("lora_A", StringComparison.Ordinal)).ToArray();
-        var parameters = weights.Names.Sum(name => weights.Shape(name).Aggregate(1L, (product, size) => product * size));
+        var summary = PeftAdapter.Summarise(path);
         string[] targets = configuration.TargetPattern is { } pattern ? [pattern] : [.. configuration.TargetModules];
         context.Print(
             "gatoms/inspect",
-            new { Kind = "adapter", Path = path, configuration.Rank, configuration.Alpha, configuration.UseRsLora, Targets = targets, configuration.BaseModel, Modules = modules.Length, ParameterCount = parameters },
+            new
+            {
+                Kind = "adapter", Path = path, configuration.Rank, configuration.Alpha, configuration.UseRsLora, Targets = targets, configuration.BaseModel, Modules = summary.Modules, summary.ParameterCount,
+                TrainedButNotAnalysed = configuration.SavedModules, summary.ChangesNothing, OtherAdapters = others,
+            },
             writer =>
             {
                 writer.WriteLine($"LoRA adapter {path}: rank {Plain.Count(configuration.Rank)}, alpha {Plain.Short(configuration.Alpha)}{(configuration.UseRsLora ? ", rsLoRA" : string.Empty)}");
                 writer.WriteLine($"  targets        {Plain.Line(string.Join(", ", targets))}");
-                writer.WriteLine($"  modules        {Plain.Count(modules.Length)}, {Plain.Count(parameters)} parameters");
+                writer.WriteLine($"  modules        {Plain.Count(summary.Modules)}, {Plain.Count(summary.ParameterCount)} parameters");
                 writer.WriteLine($"  trained on     {Plain.Line(configuration.BaseModel ?? "not said")}");
+                if (configuration.SavedModules.Count > 0)
+                {
+                    writer.WriteLine($"  saved whole    {Plain.Line(string.Join(", ", configuration.SavedModules))}: trained but not analysed");
+                }
+
+                if (summary.ChangesNothing)
+                {
+                    writer.WriteLine("  changes        nothing: every lora_B is zero");
+                }
+
+                if (others.Count > 0)
+                {
+                    writer.WriteLine($"  beside it      {Plain.Line(string.Join(", ", others))}");
+                }
             });
     }
 

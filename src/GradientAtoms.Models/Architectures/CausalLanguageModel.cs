@@ -46,6 +46,9 @@ public abstract class CausalLanguageModel : IDisposable
     /// <summary>A new, empty cache for this model.</summary>
     public abstract Generation.KeyValueCache NewCache();
 
+    /// <summary>A weight by its checkpoint name, as it is stored; null where the model has none of this name. It stays the model's.</summary>
+    internal virtual Tensor? FindWeight(string name) => null;
+
     /// <inheritdoc/>
     public void Dispose()
     {

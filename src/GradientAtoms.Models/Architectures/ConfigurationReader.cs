@@ -39,6 +39,9 @@ internal static class ConfigurationReader
         };
     }
 
+    /// <summary>A damaged configuration may ask for a billion of them.</summary>
+    public const int MostLayers = 100_000;
+
     /// <summary>The defaults of a family whose sizes are all required.</summary>
     public static DecoderConfiguration Defaults { get; } = new()
     {
@@ -179,7 +182,8 @@ internal static class ConfigurationReader
         var c = configuration;
         var rotary = c.RotarySize ?? c.HeadSize;
         var problem =
-            c.HeadCount % c.KeyValueHeadCount != 0 ? $"{c.HeadCount} heads share {c.KeyValueHeadCount} key and value heads, which do not divide them"
+            c.LayerCount > MostLayers ? $"says that it has {c.LayerCount} layers"
+            : c.HeadCount % c.KeyValueHeadCount != 0 ? $"{c.HeadCount} heads share {c.KeyValueHeadCount} key and value heads, which do not divide them"
             : rotary % 2 != 0 || rotary < 2 || rotary > c.HeadSize ? $"{rotary} of a head's {c.HeadSize} coordinates cannot be turned in pairs"
             : (long)c.HeadCount * c.HeadSize > int.MaxValue ? $"{c.HeadCount} heads of {c.HeadSize} coordinates"
             : c.NormEpsilon < 0 || c.RopeTheta <= 0 ? "the norm's epsilon or the rotary base is negative"
@@ -191,14 +195,9 @@ internal static class ConfigurationReader
         return problem is null ? c : throw new CheckpointException("GA2321", location, problem, "The configuration is damaged: fetch it again.");
     }
 
-    /// <summary>A window for every block for which <paramref name="isSliding"/> says so. Not more blocks than a file can hold.</summary>
-    public static IReadOnlyList<int?> Windows(int? window, int layerCount, Func<int, bool> isSliding, string location)
-    {
-        const int most = 100_000;
-        return window is not { } size ? []
-            : layerCount <= most ? [.. Enumerable.Range(0, layerCount).Select(layer => isSliding(layer) ? (int?)size : null)]
-            : throw new CheckpointException("GA2321", location, $"says that it has {layerCount} layers", "The configuration is damaged: fetch it again.");
-    }
+    /// <summary>A window for every block for which <paramref name="isSliding"/> says so.</summary>
+    public static IReadOnlyList<int?> Windows(int? window, int layerCount, Func<int, bool> isSliding) =>
+        window is { } size && layerCount <= MostLayers ? [.. Enumerable.Range(0, layerCount).Select(layer => isSliding(layer) ? (int?)size : null)] : [];
 
     private static void RefuseQuantised(ModelConfig config)
     {

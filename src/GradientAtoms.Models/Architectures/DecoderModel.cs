@@ -89,6 +89,9 @@ internal abstract class DecoderModel : CausalLanguageModel
     /// <inheritdoc/>
     public sealed override KeyValueCache NewCache() => new([.. Enumerable.Range(0, LayerCount).Select(_configuration.WindowOf)]);
 
+    /// <inheritdoc/>
+    internal sealed override Tensor? FindWeight(string name) => Weights.Find(name);
+
     /// <summary>The hidden states that the first block reads.</summary>
     /// <param name="tokens"><c>[B, T]</c>.</param>
     /// <param name="pass">The pass.</param>

@@ -43,7 +43,7 @@ internal sealed record Gemma2Configuration : DecoderConfiguration
                 AttentionSoftCap = config.Contains("attn_logit_softcapping") ? config.Positive("attn_logit_softcapping") : 50,
                 FinalSoftCap = config.Contains("final_logit_softcapping") ? config.Positive("final_logit_softcapping") : 30,
                 AttentionBias = config.Boolean("attention_bias") ?? false,
-                Windows = ConfigurationReader.Windows(window, common.LayerCount, layer => sliding?[layer] ?? (layer % 2 == 0), config.Location),
+                Windows = ConfigurationReader.Windows(window, common.LayerCount, layer => sliding?[layer] ?? (layer % 2 == 0)),
             },
             config.Location);
     }
@@ -60,7 +60,7 @@ internal sealed record Gemma2Configuration : DecoderConfiguration
                 QueryScalar = common.LayerCount == layersOf27B ? (double)common.HiddenSize / common.HeadCount : common.HeadSize,
                 AttentionSoftCap = metadata.Number("attn_logit_softcapping") ?? 50,
                 FinalSoftCap = metadata.Number("final_logit_softcapping") ?? 30,
-                Windows = ConfigurationReader.Windows(metadata.Size("attention.sliding_window") ?? 4096, common.LayerCount, layer => layer % 2 == 0, metadata.File.Path),
+                Windows = ConfigurationReader.Windows(metadata.Size("attention.sliding_window") ?? 4096, common.LayerCount, layer => layer % 2 == 0),
             },
             metadata.File.Path);
     }

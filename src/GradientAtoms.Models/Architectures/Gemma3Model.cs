@@ -59,7 +59,7 @@ internal sealed record Gemma3Configuration : DecoderConfiguration
                 RopeScaling = ConfigurationReader.Scaling(full, config, common.ContextLength),
                 LocalRopeTheta = local?.Number("rope_theta") ?? config.Number("rope_local_base_freq") ?? 10_000,
                 LocalRopeScaling = ConfigurationReader.Scaling(local, config, common.ContextLength),
-                Windows = ConfigurationReader.Windows(window, common.LayerCount, layer => sliding?[layer] ?? ((layer + 1) % pattern != 0), config.Location),
+                Windows = ConfigurationReader.Windows(window, common.LayerCount, layer => sliding?[layer] ?? ((layer + 1) % pattern != 0)),
             },
             config.Location);
     }
@@ -77,7 +77,7 @@ internal sealed record Gemma3Configuration : DecoderConfiguration
                 FinalSoftCap = metadata.Number("final_logit_softcapping"),
                 RopeTheta = metadata.Number("rope.freq_base") ?? 1_000_000,
                 LocalRopeTheta = metadata.Number("rope.freq_base_swa") ?? 10_000,
-                Windows = ConfigurationReader.Windows(metadata.Size("attention.sliding_window") ?? 4096, common.LayerCount, layer => (layer + 1) % pattern != 0, metadata.File.Path),
+                Windows = ConfigurationReader.Windows(metadata.Size("attention.sliding_window") ?? 4096, common.LayerCount, layer => (layer + 1) % pattern != 0),
             },
             metadata.File.Path);
     }

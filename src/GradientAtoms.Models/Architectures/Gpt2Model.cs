@@ -52,9 +52,10 @@ internal sealed record Gpt2Configuration : DecoderConfiguration
 
     private static Gpt2Configuration Checked(Gpt2Configuration c, string location)
     {
-        return c.HeadSize * (long)c.HeadCount == c.HiddenSize
+        return c.HeadSize * (long)c.HeadCount == c.HiddenSize && c.LayerCount <= ConfigurationReader.MostLayers
             ? c
-            : throw new CheckpointException("GA2321", location, $"{c.HeadCount} heads do not divide {c.HiddenSize} coordinates", "The configuration is damaged: fetch it again.");
+            : throw new CheckpointException(
+                "GA2321", location, $"{c.HeadCount} heads do not divide {c.HiddenSize} coordinates, or {c.LayerCount} layers are too many", "The configuration is damaged: fetch it again.");
     }
 }
 

@@ -46,7 +46,7 @@ internal sealed record LlamaConfiguration : DecoderConfiguration
             {
                 AttentionBias = metadata.File.Contains("blk.0.attn_q.bias"),
                 MlpBias = metadata.File.Contains("blk.0.ffn_gate.bias"),
-                Windows = ConfigurationReader.Windows(metadata.Size("attention.sliding_window"), common.LayerCount, _ => true, metadata.File.Path),
+                Windows = ConfigurationReader.Windows(metadata.Size("attention.sliding_window"), common.LayerCount, _ => true),
             },
             metadata.File.Path);
     }

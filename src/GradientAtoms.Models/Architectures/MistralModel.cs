@@ -22,16 +22,7 @@ internal sealed record MistralConfiguration : DecoderConfiguration
         var window = config.Contains("sliding_window") ? config.Size("sliding_window") : absentWindow;
         var sliding = ConfigurationReader.SlidingLayers(config, common.LayerCount);
         return ConfigurationReader.Checked(
-            new MistralConfiguration(common) { Windows = ConfigurationReader.Windows(window, common.LayerCount, layer => sliding?[layer] ?? true, config.Location) }, config.Location);
-    }
-
-    /// <summary>From GGUF metadata.</summary>
-    public static MistralConfiguration FromGguf(GgufMetadata metadata)
-    {
-        var common = ConfigurationReader.FullRotary(ConfigurationReader.FromGguf(metadata), metadata);
-        return ConfigurationReader.Checked(
-            new MistralConfiguration(common) { Windows = ConfigurationReader.Windows(metadata.Size("attention.sliding_window"), common.LayerCount, _ => true, metadata.File.Path) },
-            metadata.File.Path);
+            new MistralConfiguration(common) { Windows = ConfigurationReader.Windows(window, common.LayerCount, layer => sliding?[layer] ?? true) }, config.Location);
     }
 }
 

@@ -22,7 +22,7 @@ internal sealed record Phi3Configuration : DecoderConfiguration
             new Phi3Configuration(common)
             {
                 RotarySize = share == 1 ? null : (int)Math.Clamp(common.HeadSize * share, 0, int.MaxValue),
-                Windows = ConfigurationReader.Windows(config.Size("sliding_window"), common.LayerCount, _ => true, config.Location),
+                Windows = ConfigurationReader.Windows(config.Size("sliding_window"), common.LayerCount, _ => true),
             },
             config.Location);
     }
@@ -43,7 +43,7 @@ internal sealed record Phi3Configuration : DecoderConfiguration
             {
                 HeadSize = headSize,
                 RotarySize = metadata.Size("rope.dimension_count") ?? headSize,
-                Windows = ConfigurationReader.Windows(metadata.Size("attention.sliding_window"), common.LayerCount, _ => true, metadata.File.Path),
+                Windows = ConfigurationReader.Windows(metadata.Size("attention.sliding_window"), common.LayerCount, _ => true),
             },
             metadata.File.Path);
     }

@@ -25,7 +25,7 @@ internal sealed record Qwen2Configuration : DecoderConfiguration
         return ConfigurationReader.Checked(
             new Qwen2Configuration(common)
             {
-                Windows = ConfigurationReader.Windows(window, common.LayerCount, layer => sliding?[layer] ?? (layer >= firstSliding), config.Location),
+                Windows = ConfigurationReader.Windows(window, common.LayerCount, layer => sliding?[layer] ?? (layer >= firstSliding)),
             },
             config.Location);
     }

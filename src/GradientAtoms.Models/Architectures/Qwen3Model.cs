@@ -28,7 +28,7 @@ internal sealed record Qwen3Configuration : DecoderConfiguration
         return ConfigurationReader.Checked(
             new Qwen3Configuration(common)
             {
-                Windows = ConfigurationReader.Windows(window, common.LayerCount, layer => sliding?[layer] ?? (layer >= firstSliding), config.Location),
+                Windows = ConfigurationReader.Windows(window, common.LayerCount, layer => sliding?[layer] ?? (layer >= firstSliding)),
                 AttentionBias = config.Boolean("attention_bias") ?? false,
             },
             config.Location);

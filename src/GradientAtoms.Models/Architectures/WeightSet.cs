@@ -7,19 +7,22 @@ namespace GradientAtoms.Models.Architectures;
 internal sealed class WeightSet(Func<string, long[], Tensor> source)
 {
     private readonly List<LinearModule> _linears = [];
-    private readonly List<Tensor> _all = [];
+    private readonly Dictionary<string, Tensor> _all = new(StringComparer.Ordinal);
 
     /// <summary>Every linear module, in the order in which they were asked for.</summary>
     public IReadOnlyList<LinearModule> Linears => _linears;
 
     /// <summary>Every weight, once.</summary>
-    public IReadOnlyList<Tensor> All => _all;
+    public IReadOnlyCollection<Tensor> All => _all.Values;
+
+    /// <summary>A weight by its checkpoint name, as it is stored; or null.</summary>
+    public Tensor? Find(string name) => _all.GetValueOrDefault(name);
 
     /// <summary>A weight.</summary>
     public Tensor Weight(string name, params long[] shape)
     {
         var weight = source(name, shape).DetachFromDisposeScope();
-        _all.Add(weight);
+        _all.Add(name, weight);
         return weight;
     }
 
@@ -48,7 +51,10 @@ internal sealed class WeightSet(Func<string, long[], Tensor> source)
             linear.Weight.Dispose();
         }
 
-        _all.ForEach(weight => weight.Dispose());
+        foreach (var weight in _all.Values)
+        {
+            weight.Dispose();
+        }
     }
 
     private LinearModule Keep(LinearModule linear)

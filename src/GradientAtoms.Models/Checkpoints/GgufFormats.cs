@@ -14,21 +14,21 @@ internal delegate void BlockDecoder(ReadOnlySpan<byte> blocks, Span<float> value
 internal sealed record GgufFormat(string Name, int BlockSize, int BlockBytes, BlockDecoder? Decode);
 
 /// <summary>
-/// The tensor types of ggml and how the simple ones are decoded. In the formulas d and m are the block's float16 scale and minimum;
+/// The tensor types of ggml and how the simple ones are decoded; <see cref="GgufBlocks"/> has the others. In the formulas d and m are the block's float16 scale and minimum;
 /// products and sums are rounded one by one in float32, as ggml's reference does.
 /// </summary>
 internal static class GgufFormats
 {
-    public const string Supported = "F32, F16, BF16, Q8_0, Q5_1, Q5_0, Q4_1 or Q4_0 tensors";
+    public const string Supported = "F32, F16, BF16, Q8_0, Q6_K, Q5_K, Q5_1, Q5_0, Q4_K, Q4_1, Q4_0, Q3_K, Q2_K, IQ4_NL or IQ4_XS tensors";
 
     private static readonly Dictionary<uint, GgufFormat> Known = new()
     {
         [0] = new("F32", 1, 4, F32), [1] = new("F16", 1, 2, F16), [2] = new("Q4_0", 32, 18, Q40), [3] = new("Q4_1", 32, 20, Q41),
         [6] = new("Q5_0", 32, 22, Q50), [7] = new("Q5_1", 32, 24, Q51), [8] = new("Q8_0", 32, 34, Q80), [9] = new("Q8_1", 32, 36, null),
-        [10] = new("Q2_K", 256, 84, null), [11] = new("Q3_K", 256, 110, null), [12] = new("Q4_K", 256, 144, null), [13] = new("Q5_K", 256, 176, null),
-        [14] = new("Q6_K", 256, 210, null), [15] = new("Q8_K", 256, 292, null), [16] = new("IQ2_XXS", 256, 66, null), [17] = new("IQ2_XS", 256, 74, null),
-        [18] = new("IQ3_XXS", 256, 98, null), [19] = new("IQ1_S", 256, 50, null), [20] = new("IQ4_NL", 32, 18, null), [21] = new("IQ3_S", 256, 110, null),
-        [22] = new("IQ2_S", 256, 82, null), [23] = new("IQ4_XS", 256, 136, null), [24] = new("I8", 1, 1, null), [25] = new("I16", 1, 2, null),
+        [10] = new("Q2_K", 256, 84, GgufBlocks.Q2K), [11] = new("Q3_K", 256, 110, GgufBlocks.Q3K), [12] = new("Q4_K", 256, 144, GgufBlocks.Q4K), [13] = new("Q5_K", 256, 176, GgufBlocks.Q5K),
+        [14] = new("Q6_K", 256, 210, GgufBlocks.Q6K), [15] = new("Q8_K", 256, 292, null), [16] = new("IQ2_XXS", 256, 66, null), [17] = new("IQ2_XS", 256, 74, null),
+        [18] = new("IQ3_XXS", 256, 98, null), [19] = new("IQ1_S", 256, 50, null), [20] = new("IQ4_NL", 32, 18, GgufBlocks.Iq4Nl), [21] = new("IQ3_S", 256, 110, null),
+        [22] = new("IQ2_S", 256, 82, null), [23] = new("IQ4_XS", 256, 136, GgufBlocks.Iq4Xs), [24] = new("I8", 1, 1, null), [25] = new("I16", 1, 2, null),
         [26] = new("I32", 1, 4, null), [27] = new("I64", 1, 8, null), [28] = new("F64", 1, 8, null), [29] = new("IQ1_M", 256, 56, null),
         [30] = new("BF16", 1, 2, BF16), [34] = new("TQ1_0", 256, 54, null), [35] = new("TQ2_0", 256, 66, null), [39] = new("MXFP4", 32, 17, null),
     };

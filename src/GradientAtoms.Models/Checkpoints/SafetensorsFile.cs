@@ -90,6 +90,11 @@ public sealed class SafetensorsFile : IDisposable
     /// <returns>On the CPU, of the entry's shape. The caller owns it.</returns>
     public Tensor Read(string name)
     {
+        if (EightBitFloats.TableOf(Entry(name).StoredType) is { } table)
+        {
+            return ReadEightBits(Entry(name), table);
+        }
+
         var raw = ReadRaw(name);
         if (raw.dtype == ScalarType.Float32 || !raw.is_floating_point())
         {
@@ -174,6 +179,32 @@ public sealed class SafetensorsFile : IDisposable
         var header = new byte[headerLength];
         TensorBytes.Fill(handle, path, 8, header);
         return header;
+    }
+
+    private Tensor ReadEightBits(SafetensorsEntry entry, float[] table)
+    {
+        const int most = 1 << 24;
+        var result = empty([.. entry.Shape], dtype: ScalarType.Float32);
+        if (result.numel() == 0)
+        {
+            return result;
+        }
+
+        using var flat = result.view(-1);
+        var bytes = new byte[Math.Min(most, entry.ByteCount)];
+        for (var start = 0L; start < entry.ByteCount; start += most)
+        {
+            var part = bytes.AsSpan(0, (int)Math.Min(most, entry.ByteCount - start));
+            TensorBytes.Fill(_handle, Path, entry.Offset + start, part);
+            using var values = flat.narrow(0, start, part.Length);
+            var floats = System.Runtime.InteropServices.MemoryMarshal.Cast<byte, float>(values.bytes);
+            for (var i = 0; i < part.Length; i++)
+            {
+                floats[i] = table[part[i]];
+            }
+        }
+
+        return result;
     }
 
     private ScalarType TorchType(SafetensorsEntry entry) => SafetensorsHeader.TorchType(entry.StoredType)

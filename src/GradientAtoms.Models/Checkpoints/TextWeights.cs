@@ -34,7 +34,7 @@ internal sealed partial class TextWeights : Checkpoint
             }
         }
 
-        if (_storedNames.Count == 0)
+        if (blueprint.IsPart && _storedNames.Count == 0)
         {
             throw new CheckpointException(
                 "GA2330", whole.Files[0], $"holds no text model under language_model. or model.language_model., only {string.Join(", ", others)}", "This model cannot be audited yet.");

@@ -1,5 +1,6 @@
 using System.Text.Json.Nodes;
 using GradientAtoms.FineTuning;
+using GradientAtoms.Models;
 using GradientAtoms.Models.Adapters;
 using GradientAtoms.Models.Checkpoints;
 using GradientAtoms.Runs.Files;
@@ -30,9 +31,9 @@ internal static class AdapterStage
             Run = context => Tune(context, options, model),
         };
 
-    /// <summary>What an adapter that is tuned first looks like.</summary>
-    public static PeftConfiguration FreshConfiguration(AuditOptions options) => PeftConfiguration.Of(
-        (options.TargetModules ?? "q_proj,v_proj").Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries), options.Rank, options.Alpha);
+    /// <summary>What an adapter that is tuned first looks like: on the named modules, or on the model's usual ones.</summary>
+    public static PeftConfiguration FreshConfiguration(AuditOptions options, ModelDescription model) => PeftConfiguration.Of(
+        options.TargetModules?.Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries) ?? model.UsualTargets, options.Rank, options.Alpha);
 
     private static void Import(StageContext context, string folder, ModelFiles model)
     {
@@ -41,6 +42,11 @@ internal static class AdapterStage
         Describe(context, adapter);
         context.Notes["source"] = "given";
         context.Notes["changes_nothing"] = adapter.ChangesNothing();
+        if (PeftAdapter.Configuration(folder).SavedModules is { Count: > 0 } saved)
+        {
+            context.Notes["trained_but_not_analysed"] = new JsonArray([.. saved.Select(module => (JsonNode)module)]);
+        }
+
         context.WriteFolder(RunFiles.Adapter, to =>
         {
             foreach (var file in (string[])["adapter_config.json", "adapter_model.safetensors"])
@@ -54,7 +60,11 @@ internal static class AdapterStage
     {
         var texts = DocumentsStage.ReadTexts(context.Folder);
         var documents = DocumentsStage.ReadTokens(context.Folder, texts);
-        var configuration = FreshConfiguration(options) with { BaseModel = model.Description.Name };
+        var configuration = FreshConfiguration(options, model.Description) with
+        {
+            BaseModel = model.Description.Name,
+            FanInFanOut = model.Loaded.Model.LinearModules.Any(module => module.IsStoredTransposed),
+        };
         using var fresh = LoraAdapter.Create(model.Loaded.Model, configuration, (ulong)RandomStream.Seed(options.Seed, "adapter"));
         using var result = LoraTrainer.Train(
             model.Loaded.Model,

@@ -93,7 +93,7 @@ public sealed record AuditOptions
     /// <summary>Tuning: LoRA's alpha.</summary>
     public double Alpha { get; init; } = 16;
 
-    /// <summary>Tuning: names with commas between, or <c>all-linear</c>; null: <c>q_proj,v_proj</c>, what PEFT takes for the llama family.</summary>
+    /// <summary>Tuning: names with commas between, or <c>all-linear</c>; null: those of <see cref="Models.ModelDescription.UsualTargets"/>.</summary>
     public string? TargetModules { get; init; }
 
     /// <summary>Tuning: passes over the documents.</summary>

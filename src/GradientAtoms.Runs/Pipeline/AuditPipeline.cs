@@ -22,7 +22,7 @@ public static class AuditPipeline
     /// <exception cref="GradientAtomsException">Something that the user can put right.</exception>
     public static AuditResult Run(AuditOptions options, Action<StageDecision>? decided = null, IProgress<StageProgress>? progress = null, CancellationToken cancellationToken = default)
     {
-        using var model = new ModelFiles(options.Model, options.Device);
+        using var model = new ModelFiles(options.Model, options.Device, options.Adapter);
         using var run = RunFolder.Create(options.Out);
         run.Describe(Described(options), options.Seed);
         var runner = new StageRunner(run);

@@ -43,7 +43,7 @@ public static class AuditPlan
     {
         var configuration = options.Adapter is { } folder
             ? PeftAdapter.Configuration(folder)
-            : AdapterStage.FreshConfiguration(options);
+            : AdapterStage.FreshConfiguration(options, model);
         var maps = new List<TrackedMap>();
         var offset = 0L;
         foreach (var module in model.LinearModules.Where(module => configuration.Targets(module.Name)))

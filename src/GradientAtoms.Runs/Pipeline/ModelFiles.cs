@@ -16,14 +16,15 @@ public sealed class ModelFiles : IDisposable
     /// <summary>Describes a model; reads no weights.</summary>
     /// <param name="path">A Hugging Face folder, a GGUF file, or <c>org/name</c> in the local cache.</param>
     /// <param name="device">Where the weights go.</param>
+    /// <param name="adapter">The adapter folder, whose modules trained whole take the place of the model's; or null.</param>
     /// <exception cref="CheckpointException">GA23xx: it is missing, damaged, or of a kind that is not known.</exception>
     /// <exception cref="GradientAtomsException">GA1009: there is no such device.</exception>
-    public ModelFiles(string path, string device = "cpu")
+    public ModelFiles(string path, string device = "cpu", string? adapter = null)
     {
         Path = path;
         Description = LoadedModel.Describe(path);
         var place = DeviceOf(device);
-        _loaded = new(() => LoadedModel.Load(path, new() { Device = place }));
+        _loaded = new(() => LoadedModel.Load(path, new() { Device = place, SavedModules = adapter }));
         WeightInputs = [.. Description.Files.Select(file => new ExternalInput($"model/{System.IO.Path.GetFileName(file)}", file))];
         var folder = System.IO.Path.GetDirectoryName(Description.Files[0])!;
         TextInputs = Description.Format == "GGUF"

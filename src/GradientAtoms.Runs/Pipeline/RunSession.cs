@@ -41,7 +41,8 @@ public sealed class RunSession : IDisposable
         Folder = RunFolder.OpenRead(path);
         Options = Folder.Manifest.Options?.Deserialize<AuditOptions>(RunJson.Compact)
             ?? throw new RunFolderException("GA2607", path, "has no options: its audit never began", "Run `gatoms audit` again.");
-        Model = new(model ?? Options.Model, Options.Device);
+        var adapter = Folder.PathOf(RunFiles.Adapter);
+        Model = new(model ?? Options.Model, Options.Device, PeftAdapter.IsAdapter(adapter) ? adapter : null);
         _owned.Add(Model);
         _adapter = Owned(() => Model.LoadAdapter(Folder.PathOf(RunFiles.Adapter)));
         _layout = new(() => Model.LayoutOf(Adapter));

@@ -139,6 +139,11 @@ internal static class ReportBuilder
             yield return "The adapter changes nothing (every lora_B is zero): only lora_B has a gradient there.";
         }
 
+        if (notes.Node("adapter", "trained_but_not_analysed") is System.Text.Json.Nodes.JsonArray saved)
+        {
+            yield return $"Trained but not analysed (modules_to_save): {string.Join(", ", saved.Select(module => (string?)module))}. They take part in every prediction; their own change is in no atom.";
+        }
+
         if (notes.Number("documents", "split_by_turn") is > 0 and var split)
         {
             yield return string.Create(CultureInfo.InvariantCulture, $"{split:N0} chats became one document a turn, because the chat template rewrites earlier turns.");

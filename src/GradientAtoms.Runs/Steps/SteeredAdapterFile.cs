@@ -9,8 +9,18 @@ public static class SteeredAdapterFile
     /// <param name="folder">Made where it does not exist.</param>
     /// <param name="adapter">Its modules may have other ranks than the origin's.</param>
     /// <param name="origin">The configuration of the adapter that it was made from.</param>
-    public static void Write(string folder, LoraAdapter adapter, PeftConfiguration origin)
+    /// <param name="savedModulesFrom">The origin's folder, where modules trained whole belong to the adapter too; null for a delta, which is used beside the origin.</param>
+    public static void Write(string folder, LoraAdapter adapter, PeftConfiguration origin, string? savedModulesFrom = null)
     {
+        // A text model's adapter may come from inside of a multimodal one, where a pattern for whole names has another prefix.
+        if (!adapter.Modules.All(module => origin.Targets(module.ModuleName)))
+        {
+            origin = origin with
+            {
+                TargetPattern = null, TargetModules = [.. adapter.Modules.Select(module => module.ModuleName)], ExcludedPattern = null, ExcludedModules = [], LayersToTransform = null, LayersPatterns = [],
+            };
+        }
+
         // Ranks and alphas by whole module name: right whatever patterns the origin has.
         var rank = adapter.Modules[0].Rank;
         var alpha = adapter.Modules[0].Scale * rank;
@@ -22,6 +32,6 @@ public static class SteeredAdapterFile
             UseRsLora = false,
             RankPattern = [.. others.Select(module => KeyValuePair.Create(module.ModuleName.Replace(".", "\\.", StringComparison.Ordinal), module.Rank))],
             AlphaPattern = [.. others.Select(module => KeyValuePair.Create(module.ModuleName.Replace(".", "\\.", StringComparison.Ordinal), module.Scale * module.Rank))],
-        });
+        }, savedModulesFrom);
     }
 }

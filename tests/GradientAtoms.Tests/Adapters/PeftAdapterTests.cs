@@ -155,7 +155,7 @@ public sealed class PeftAdapterTests : IDisposable
     {
         foreach (var (key, json, code) in ((string, string, string)[])
         [
-            ("peft_type", "\"IA3\"", "GA2403"), ("use_dora", "true", "GA2403"), ("bias", "\"all\"", "GA2403"), ("modules_to_save", "[\"lm_head\"]", "GA2403"),
+            ("peft_type", "\"IA3\"", "GA2403"), ("use_dora", "true", "GA2403"), ("bias", "\"all\"", "GA2403"), ("init_lora_weights", "\"pissa\"", "GA2403"), ("use_something_new", "true", "GA2403"), ("target_modules", "[\"q_proj\",\"lm_head\"]", "GA2403"),
             ("layer_replication", "[[0,1]]", "GA2403"), ("lora_bias", "true", "GA2403"), ("trainable_token_indices", "[1]", "GA2403"),
             ("r", "0", "GA2402"), ("r", "\"8\"", "GA2402"), ("r", "null", "GA2402"), ("lora_alpha", "null", "GA2402"), ("target_modules", "null", "GA2402"), ("target_modules", "[3]", "GA2402"),
             ("rank_pattern", "{\"q_proj\":0}", "GA2402"), ("rank_pattern", "[]", "GA2402"), ("alpha_pattern", "{\"q_proj\":\"x\"}", "GA2402"), ("use_rslora", "3", "GA2402"),

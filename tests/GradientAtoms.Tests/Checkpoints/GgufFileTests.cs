@@ -195,11 +195,11 @@ public sealed class GgufFileTests : IDisposable
     public void A_quantisation_that_we_do_not_have_is_refused_by_its_name()
     {
         File.WriteAllBytes(Rubbish, [.. "GGUF"u8, .. BitConverter.GetBytes(3), .. BitConverter.GetBytes(1L), .. BitConverter.GetBytes(0L),
-            .. BitConverter.GetBytes(1L), (byte)'x', .. BitConverter.GetBytes(1), .. BitConverter.GetBytes(256L), .. BitConverter.GetBytes(14), .. BitConverter.GetBytes(0L), .. new byte[512]]);
+            .. BitConverter.GetBytes(1L), (byte)'x', .. BitConverter.GetBytes(1), .. BitConverter.GetBytes(256L), .. BitConverter.GetBytes(16), .. BitConverter.GetBytes(0L), .. new byte[512]]);
         using var file = GgufFile.Open(Rubbish);
         var error = Assert.Throws<CheckpointException>(() => file.Read("x"));
         Assert.Equal("GA2313", error.Code);
-        Assert.Contains("Q6_K", error.Message, StringComparison.Ordinal);
+        Assert.Contains("IQ2_XXS", error.Message, StringComparison.Ordinal);
     }
 
     public void Dispose() => Directory.Delete(_folder, recursive: true);

@@ -104,7 +104,8 @@ public sealed class LoadedModelTests : IDisposable
         Refused("GA2321", config => config["num_hidden_layers"] = 1e30);
         Refused("GA2321", config => config["num_attention_heads"] = 5);
         Refused("GA2321", config => config["head_dim"] = 7);
-        Refused("GA2330", config => config["num_hidden_layers"] = int.MaxValue);
+        Refused("GA2321", config => config["num_hidden_layers"] = int.MaxValue);
+        Refused("GA2330", config => config["num_hidden_layers"] = 99_999);
         Refused("GA2331", config => config["vocab_size"] = int.MaxValue);
         Refused("GA2323", config => config["hidden_act"] = "quick_gelu");
         Refused("GA2323", config => config["rope_scaling"] = new JsonObject { ["type"] = "longrope", ["factor"] = 2 });

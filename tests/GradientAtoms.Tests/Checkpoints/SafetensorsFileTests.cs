@@ -62,6 +62,32 @@ public sealed class SafetensorsFileTests : IDisposable
     }
 
     [Fact]
+    public void Eight_bit_floats_are_read_as_their_formula_says()
+    {
+        using var scope = NewDisposeScope();
+        foreach (var (type, exponentBits, bias) in ((string, int, int)[])[("F8_E4M3", 4, 7), ("F8_E5M2", 5, 15)])
+        {
+            var json = $$$"""{"x":{"dtype":"{{{type}}}","shape":[2,128],"data_offsets":[0,256]}}""";
+            File.WriteAllBytes(PathOf("eight"), [.. BitConverter.GetBytes((long)json.Length), .. Encoding.UTF8.GetBytes(json), .. Enumerable.Range(0, 256).Select(bits => (byte)bits)]);
+            using var file = SafetensorsFile.Open(PathOf("eight"));
+            var read = file.Read("x");
+            Assert.Equal([2L, 128], read.shape);
+            var values = read.data<float>().ToArray();
+            for (var bits = 0; bits < 256; bits++)
+            {
+                var mantissaBits = 7 - exponentBits;
+                var (exponent, mantissa) = ((bits >> mantissaBits) & ((1 << exponentBits) - 1), bits & ((1 << mantissaBits) - 1));
+                var isTop = exponent == (1 << exponentBits) - 1;
+                var size = exponent == 0
+                    ? mantissa * Math.Pow(2, 1 - bias - mantissaBits)
+                    : (1 + (mantissa * Math.Pow(2, -mantissaBits))) * Math.Pow(2, exponent - bias);
+                var expected = exponentBits == 5 && isTop ? (mantissa == 0 ? double.PositiveInfinity : double.NaN) : exponentBits == 4 && isTop && mantissa == 7 ? double.NaN : size;
+                Assert.Equal(bits < 128 ? expected : -expected, values[bits]);
+            }
+        }
+    }
+
+    [Fact]
     public void Rows_appended_one_after_another_make_the_whole_matrix()
     {
         using var scope = NewDisposeScope();

@@ -1,5 +1,3 @@
-using System.Text.Json;
-using GradientAtoms.Models;
 using GradientAtoms.Models.Adapters;
 using GradientAtoms.Models.Architectures;
 using GradientAtoms.Models.Generation;
