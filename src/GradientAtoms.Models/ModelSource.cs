@@ -90,13 +90,9 @@ internal sealed class FolderSource : ModelSource
         return new(folder, ModelConfig.Read(Path.Combine(folder, "config.json")), checkpoint);
     }
 
-    public override Tokenizer Tokenizer()
-    {
-        var path = Path.Combine(_folder, "tokenizer.json");
-        return File.Exists(path)
-            ? Text.Tokenization.Tokenizer.Load(path)
-            : throw new CheckpointException("GA2334", _folder, "has no tokenizer.json", "Fetch the whole model, or save its fast tokenizer beside the weights.");
-    }
+    public override Tokenizer Tokenizer() => File.Exists(Path.Combine(_folder, "tokenizer.json")) || File.Exists(Path.Combine(_folder, "tokenizer.model"))
+        ? Text.Tokenization.Tokenizer.LoadFolder(_folder)
+        : throw new CheckpointException("GA2334", _folder, "has neither tokenizer.json nor tokenizer.model", "Fetch the whole model, or save its tokenizer beside the weights.");
 
     public override ChatTemplate? ChatTemplate() => ChatTemplateFile.FromFolder(_folder).Template;
 
@@ -136,7 +132,13 @@ internal sealed class GgufSource : ModelSource
         _specialTokens = new() { Bos = TokenOf("bos"), Eos = TokenOf("eos"), Unk = TokenOf("unknown"), Pad = TokenOf("padding") };
         _tokenizer = () => model is null || tokens is null
             ? throw new CheckpointException("GA2334", _path, "has no tokenizer in its metadata", "Convert the model again, with its vocabulary.")
-            : Text.Tokenization.Tokenizer.FromGguf(model, pre, tokens, merges ?? [], types, _path);
+            : Text.Tokenization.Tokenizer.FromGguf(
+                model, pre, tokens, merges ?? [], types, _path,
+                Added("bos", model == "llama"), Added("eos", false),
+                file.Metadata.GetValueOrDefault("tokenizer.ggml.scores") as float[], file.Boolean("tokenizer.ggml.add_space_prefix") ?? true);
+        int? Added(string role, bool otherwise) => (file.Boolean($"tokenizer.ggml.add_{role}_token") ?? otherwise) && TokenOf(role) is not null
+            ? (int)file.Integer($"tokenizer.ggml.{role}_token_id")!.Value
+            : null;
     }
 
     protected override string Name { get; }

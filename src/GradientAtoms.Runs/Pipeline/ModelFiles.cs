@@ -29,7 +29,7 @@ public sealed class ModelFiles : IDisposable
         var folder = System.IO.Path.GetDirectoryName(Description.Files[0])!;
         TextInputs = Description.Format == "GGUF"
             ? WeightInputs
-            : ExternalInput.FilesOf("model", folder, "tokenizer*", "special_tokens_map.json", "chat_template*", "config.json");
+            : ExternalInput.FilesOf("model", folder, "tokenizer*", "added_tokens.json", "special_tokens_map.json", "chat_template*", "config.json");
         if (Description.Format != "GGUF")
         {
             WeightInputs = [.. ExternalInput.FilesOf("model", folder, "config.json"), .. WeightInputs];

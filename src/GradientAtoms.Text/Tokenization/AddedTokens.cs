@@ -21,10 +21,13 @@ internal sealed record AddedToken(string Content, int Id)
     public bool Special { get; init; }
 
     /// <summary>Reads one element of <c>added_tokens</c>.</summary>
-    public static AddedToken From(TokenizerNode node)
+    public static AddedToken From(TokenizerNode node) => WithId(node, node.Need("id").Number());
+
+    /// <summary>Reads the rest of one whose id stands elsewhere.</summary>
+    public static AddedToken WithId(TokenizerNode node, int id)
     {
         var special = node.Flag("special", false);
-        return new AddedToken(node.Need("content").Text(), node.Need("id").Number())
+        return new AddedToken(node.Need("content").Text(), id)
         {
             StripsLeft = node.Flag("lstrip", false),
             StripsRight = node.Flag("rstrip", false),

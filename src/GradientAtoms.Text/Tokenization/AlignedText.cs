@@ -113,6 +113,25 @@ internal sealed class AlignedText
         Pieces = pieces;
     }
 
+    /// <summary>Cuts every piece at places that a rule finds.</summary>
+    /// <param name="findStarts">Given a piece's code points, adds the places where a new piece starts, in order; what stands before the first is dropped.</param>
+    public void CutAt(Action<ReadOnlySpan<int>, List<int>> findStarts)
+    {
+        var pieces = new List<(int From, int To)>(Pieces.Count);
+        var starts = new List<int>();
+        foreach (var (from, to) in Pieces)
+        {
+            starts.Clear();
+            findStarts(Codes.AsSpan(from, to - from), starts);
+            for (var i = 0; i < starts.Count; i++)
+            {
+                pieces.Add((from + starts[i], i + 1 < starts.Count ? from + starts[i + 1] : to));
+            }
+        }
+
+        Pieces = pieces;
+    }
+
     /// <summary>Rewrites every piece; a piece that becomes empty is dropped.</summary>
     public void Rewrite(Action<AlignedText, (int From, int To), Writer> rewrite)
     {

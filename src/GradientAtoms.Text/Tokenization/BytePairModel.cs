@@ -1,5 +1,3 @@
-using System.Collections.Concurrent;
-using System.Globalization;
 using System.Text;
 
 namespace GradientAtoms.Text.Tokenization;
@@ -18,35 +16,34 @@ internal sealed record BytePairOptions
 
     /// <summary>Whether a word that is in the vocabulary as a whole is taken before any merge.</summary>
     public bool IgnoreMerges { get; init; }
+
+    /// <summary>Stands before every symbol of a word but the first (<c>##</c>).</summary>
+    public string ContinuingPrefix { get; init; } = "";
+
+    /// <summary>Stands behind the last symbol of a word (<c>&lt;/w&gt;</c>).</summary>
+    public string EndSuffix { get; init; } = "";
 }
 
 /// <summary>
 /// Byte pair encoding (Sennrich, Haddow and Birch 2016): starts from single symbols and merges neighbours, the best
 /// ranked pair first and the leftmost of equal ones.
 /// </summary>
-internal sealed class BytePairModel
+internal sealed class BytePairModel : TokenizerModel
 {
-    private const int LongestCachedWord = 64;
-    private const int MostCachedWords = 1 << 16;
-
     private readonly Vocabulary _vocabulary;
     private readonly BytePairOptions _options;
     private readonly Dictionary<long, (int Rank, int Id)> _merges;
     private readonly Dictionary<int, int> _symbols = [];
-    private readonly int[] _bytes = new int[256];
+    private readonly ByteTokens _bytes;
 
     // Tokens that only the added tokens have are no result of the model's.
     private readonly int[] _modelIds;
-    private readonly ConcurrentDictionary<string, Word> _cache = new(StringComparer.Ordinal);
-    private readonly ConcurrentDictionary<string, Word>.AlternateLookup<ReadOnlySpan<char>> _cacheLookup;
-    private int _cached;
 
     public BytePairModel(Vocabulary vocabulary, Dictionary<long, (int Rank, int Id)> merges, BytePairOptions options)
     {
         _vocabulary = vocabulary;
         _merges = merges;
         _options = options;
-        _cacheLookup = _cache.GetAlternateLookup<ReadOnlySpan<char>>();
         _modelIds = new int[(vocabulary.Size + 31) / 32];
         foreach (var (token, id) in vocabulary.Pairs)
         {
@@ -57,96 +54,58 @@ internal sealed class BytePairModel
             }
         }
 
-        for (var value = 0; value < 256; value++)
-        {
-            var name = string.Create(CultureInfo.InvariantCulture, $"<0x{value:X2}>");
-            _bytes[value] = vocabulary.TryGetId(name, out var id) ? id : -1;
-        }
+        _bytes = new ByteTokens(vocabulary);
     }
 
-    /// <summary>
-    /// Encodes a word. Of each token adds the id and how many UTF-8 bytes of the word it takes; where symbols were
-    /// dropped the lengths do not sum to the word's, as in the <c>tokenizers</c> library.
-    /// </summary>
-    public Word Encode(ReadOnlySpan<int> word)
+    /// <inheritdoc/>
+    /// <remarks>Where symbols were dropped the spans of what follows are too far left, as in the <c>tokenizers</c> library.</remarks>
+    protected override Word Compute(ReadOnlySpan<int> word, ReadOnlySpan<char> text)
     {
-        if (word.Length > LongestCachedWord)
+        if (_options.IgnoreMerges && _vocabulary.TryGetId(text, out var whole) && IsModelId(whole))
         {
-            return Compute(word, ReadOnlySpan<char>.Empty);
-        }
-
-        Span<char> buffer = stackalloc char[2 * LongestCachedWord];
-        var length = 0;
-        foreach (var code in word)
-        {
-            length += new Rune(code).EncodeToUtf16(buffer[length..]);
-        }
-
-        ReadOnlySpan<char> key = buffer[..length];
-        if (_cacheLookup.TryGetValue(key, out var known))
-        {
-            return known;
-        }
-
-        var result = Compute(word, key);
-        if (_cached < MostCachedWords && _cacheLookup.TryAdd(key, result))
-        {
-            Interlocked.Increment(ref _cached);
-        }
-
-        return result;
-    }
-
-    private Word Compute(ReadOnlySpan<int> word, ReadOnlySpan<char> text)
-    {
-        if (_options.IgnoreMerges)
-        {
-            if (text.IsEmpty)
-            {
-                text = AlignedText.ToText(word);
-            }
-
-            if (_vocabulary.TryGetId(text, out var whole) && IsModelId(whole))
-            {
-                return new Word([whole], [Encoding.UTF8.GetByteCount(text)]);
-            }
+            return Word.Of([whole], [Encoding.UTF8.GetByteCount(text)]);
         }
 
         var ids = new List<int>(word.Length);
         var lengths = new List<int>(word.Length);
         Spell(word, ids, lengths);
-        return ids.Count < 2 ? new Word([.. ids], [.. lengths]) : Merge([.. ids], [.. lengths]);
+        return ids.Count < 2 ? Word.Of([.. ids], [.. lengths]) : Merge([.. ids], [.. lengths]);
     }
 
     private bool IsModelId(int id) => id / 32 < _modelIds.Length && (_modelIds[id / 32] & (1 << (id % 32))) != 0;
 
     private void Spell(ReadOnlySpan<int> word, List<int> ids, List<int> lengths)
     {
+        var hasAffixes = _options.ContinuingPrefix.Length + _options.EndSuffix.Length > 0;
         var unknownLength = 0;
         Span<byte> utf8 = stackalloc byte[4];
-        foreach (var code in word)
+        for (var i = 0; i < word.Length; i++)
         {
-            var length = new Rune(code).EncodeToUtf8(utf8);
-            if (_symbols.TryGetValue(code, out var id))
+            ReadOnlySpan<byte> bytes = utf8[..new Rune(word[i]).EncodeToUtf8(utf8)];
+            var length = bytes.Length;
+            var isKnown = _symbols.TryGetValue(word[i], out var id);
+            if (hasAffixes)
+            {
+                var symbol = $"{(i > 0 ? _options.ContinuingPrefix : "")}{new Rune(word[i])}{(i == word.Length - 1 ? _options.EndSuffix : "")}";
+                isKnown = _vocabulary.TryGetId(symbol, out id) && IsModelId(id);
+                bytes = Encoding.UTF8.GetBytes(symbol);
+            }
+
+            if (isKnown)
             {
                 FlushUnknown(ids, lengths, ref unknownLength);
                 ids.Add(id);
                 lengths.Add(length);
-                continue;
             }
-
-            if (_options.ByteFallback && HasAll(utf8[..length]))
+            else if (_options.ByteFallback && _bytes.HaveAll(bytes))
             {
-                foreach (var value in utf8[..length])
+                foreach (var value in bytes)
                 {
                     ids.Add(_bytes[value]);
                     lengths.Add(1);
                 }
-
-                continue;
             }
-
-            if (_options.UnknownId is not null)
+            else if (_options.UnknownId is not null)
             {
                 if (!_options.FuseUnknown)
                 {
@@ -168,19 +127,6 @@ internal sealed class BytePairModel
             lengths.Add(unknownLength);
             unknownLength = 0;
         }
-    }
-
-    private bool HasAll(ReadOnlySpan<byte> utf8)
-    {
-        foreach (var value in utf8)
-        {
-            if (_bytes[value] < 0)
-            {
-                return false;
-            }
-        }
-
-        return true;
     }
 
     private Word Merge(int[] ids, int[] lengths)
@@ -230,14 +176,14 @@ internal sealed class BytePairModel
             }
         }
 
-        var result = new Word(new int[left], new int[left]);
+        var (resultIds, resultLengths) = (new int[left], new int[left]);
         for (int i = 0, to = 0; i >= 0; i = next[i], to++)
         {
-            result.Ids[to] = ids[i];
-            result.Lengths[to] = lengths[i];
+            resultIds[to] = ids[i];
+            resultLengths[to] = lengths[i];
         }
 
-        return result;
+        return Word.Of(resultIds, resultLengths);
     }
 
     private void Offer(PriorityQueue<(int At, int Left, int Right, int Merged), long> queue, int[] ids, int at, int right)
@@ -250,7 +196,4 @@ internal sealed class BytePairModel
 
     /// <summary>The key of a pair of ids among the merges.</summary>
     public static long PairKey(int left, int right) => ((long)left << 32) | (uint)right;
-
-    /// <summary>An encoded word: ids and, for each, how many UTF-8 bytes of the word it takes.</summary>
-    public sealed record Word(int[] Ids, int[] Lengths);
 }

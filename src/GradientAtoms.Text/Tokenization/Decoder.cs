@@ -31,6 +31,12 @@ internal abstract class Decoder
                 return content.Length == 1
                     ? new StripDecoder(content[0], node.Need("start").Number(), node.Need("stop").Number())
                     : throw node.Unknown("a content that is not one character");
+            case "WordPiece":
+                return new WordPieceDecoder(node.Text("prefix") ?? "##", node.Flag("cleanup", true));
+            case "BPEDecoder":
+                return new SuffixDecoder(node.Text("suffix") ?? "</w>");
+            case "CTC":
+                return new AlignmentDecoder(node.Text("pad_token") ?? "<pad>", node.Text("word_delimiter_token") ?? "|", node.Flag("cleanup", true));
             case var other:
                 throw node.Unknown($"the decoder \"{other}\"");
         }
@@ -202,4 +208,88 @@ internal sealed class StripDecoder(char character, int start, int stop) : Decode
 
         return token[from..to];
     });
+}
+
+/// <summary>A blank before every token but the first and those that continue a word.</summary>
+internal sealed class WordPieceDecoder(string prefix, bool cleanUp) : Decoder
+{
+    // In this order; the rule about "do not" is the library's own.
+    private static readonly (string From, string To)[] Rules =
+    [
+        (" .", "."), (" ?", "?"), (" !", "!"), (" ,", ","), (" ' ", "'"), (" n't", "n't"),
+        (" 'm", "'m"), (" do not", " don't"), (" 's", "'s"), (" 've", "'ve"), (" 're", "'re"),
+    ];
+
+    /// <inheritdoc/>
+    public override List<string> Apply(List<string> tokens)
+    {
+        var result = new List<string>(tokens.Count);
+        foreach (var token in tokens)
+        {
+            var text = result.Count == 0 ? token
+                : token.StartsWith(prefix, StringComparison.Ordinal) ? token[prefix.Length..]
+                : $" {token}";
+            result.Add(cleanUp ? CleanUp(text) : text);
+        }
+
+        return result;
+    }
+
+    /// <summary>Takes out the blanks that stand before English punctuation and contractions.</summary>
+    public static string CleanUp(string text)
+    {
+        foreach (var (from, to) in Rules)
+        {
+            text = text.Replace(from, to, StringComparison.Ordinal);
+        }
+
+        return text;
+    }
+}
+
+/// <summary>The mark of a word's end to a blank; at the end of the text to nothing.</summary>
+internal sealed class SuffixDecoder(string suffix) : Decoder
+{
+    /// <inheritdoc/>
+    public override List<string> Apply(List<string> tokens)
+    {
+        var result = new List<string>(tokens.Count);
+        for (var i = 0; i < tokens.Count; i++)
+        {
+            result.Add(suffix.Length == 0 ? tokens[i] : tokens[i].Replace(suffix, i == tokens.Count - 1 ? "" : " ", StringComparison.Ordinal));
+        }
+
+        return result;
+    }
+}
+
+/// <summary>The output of connectionist temporal classification: repeated tokens count once, pads not at all.</summary>
+internal sealed class AlignmentDecoder(string pad, string delimiter, bool cleanUp) : Decoder
+{
+    /// <inheritdoc/>
+    public override List<string> Apply(List<string> tokens)
+    {
+        var result = new List<string>(tokens.Count);
+        for (var i = 0; i < tokens.Count; i++)
+        {
+            if (i > 0 && tokens[i] == tokens[i - 1])
+            {
+                continue;
+            }
+
+            var text = pad.Length == 0 ? tokens[i] : tokens[i].Replace(pad, "", StringComparison.Ordinal);
+            if (cleanUp)
+            {
+                text = WordPieceDecoder.CleanUp(text);
+                text = delimiter.Length == 0 ? text : text.Replace(delimiter, " ", StringComparison.Ordinal);
+            }
+
+            if (text.Length > 0)
+            {
+                result.Add(text);
+            }
+        }
+
+        return result;
+    }
 }

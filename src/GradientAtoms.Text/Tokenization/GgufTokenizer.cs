@@ -10,6 +10,13 @@ internal static class GgufTokenizer
     private const int ControlType = 3;
     private const int UserDefinedType = 4;
 
+    // The expressions of Mistral's tekken and of OpenAI's o200k: words part where a capital follows a small letter.
+    internal const string TekkenExpression =
+        @"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+
+    internal const string Gpt4oExpression =
+        @"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+
     private const string Remedy = "Use the model's tokenizer.json in place of the GGUF file's vocabulary.";
 
     /// <summary>Makes the steps.</summary>
@@ -21,9 +28,11 @@ internal static class GgufTokenizer
         IReadOnlyList<int>? tokenTypes,
         string location,
         int? beginId,
-        int? endId)
+        int? endId,
+        IReadOnlyList<float>? scores,
+        bool addSpacePrefix)
     {
-        if (model != "gpt2")
+        if (model is not ("gpt2" or "llama"))
         {
             throw new TokenizerException("GA2104", location, $"the GGUF tokenizer \"{model}\" is not supported", Remedy);
         }
@@ -32,6 +41,12 @@ internal static class GgufTokenizer
         {
             throw new TokenizerException(
                 "GA2108", location, $"expected a type for each of {tokens.Count} tokens, found {tokenTypes.Count} types", Remedy);
+        }
+
+        if (model == "llama")
+        {
+            var settings = new SentencePieceSettings { ByteFallback = true, AddPrefix = addSpacePrefix, RemoveExtra = false, BeginId = beginId, EndId = endId };
+            return SentencePiece.Make(Pieces(tokens, scores, tokenTypes, location), settings, location);
         }
 
         var vocabulary = new Vocabulary(tokens.Count);
@@ -58,7 +73,7 @@ internal static class GgufTokenizer
         var options = new BytePairOptions { IgnoreMerges = ignoreMerges };
         return new TokenizerParts(
             vocabulary,
-            new BytePairModel(vocabulary, TokenizerReader.ReadMerges(Pairs(merges, location), vocabulary), options))
+            new BytePairModel(vocabulary, ModelReader.ReadMerges(Pairs(merges, location), vocabulary), options))
         {
             Normalizer = normalizer,
             PreTokenizer = preTokenizer,
@@ -70,11 +85,31 @@ internal static class GgufTokenizer
         };
     }
 
+    private static List<(string Text, float Score, PieceKind Kind)> Pieces(
+        IReadOnlyList<string> tokens, IReadOnlyList<float>? scores, IReadOnlyList<int>? types, string location)
+    {
+        if (scores?.Count != tokens.Count)
+        {
+            throw new TokenizerException(
+                "GA2108", location, $"expected a score for each of {tokens.Count} tokens, found {scores?.Count ?? 0} scores", Remedy);
+        }
+
+        var pieces = new List<(string Text, float Score, PieceKind Kind)>(tokens.Count);
+        for (var id = 0; id < tokens.Count; id++)
+        {
+            var type = types?[id] ?? (int)PieceKind.Normal;
+            pieces.Add((tokens[id], scores[id], type is >= (int)PieceKind.Normal and <= (int)PieceKind.Byte ? (PieceKind)type : throw new TokenizerException(
+                "GA2108", location, $"token {id} is of the type {type}, which is none of 1 to 6", Remedy)));
+        }
+
+        return pieces;
+    }
+
     private static IEnumerable<(string Left, string Right, string Location)> Pairs(IReadOnlyList<string> merges, string location)
     {
         for (var i = 0; i < merges.Count; i++)
         {
-            var (left, right) = TokenizerReader.SplitMerge(merges[i]) ?? throw new TokenizerException(
+            var (left, right) = ModelReader.SplitMerge(merges[i]) ?? throw new TokenizerException(
                 "GA2105", location, $"expected two tokens with one blank between as merge {i}, found \"{merges[i]}\"", Remedy);
             yield return (left, right, location);
         }
@@ -90,11 +125,14 @@ internal static class GgufTokenizer
             "smollm" or "starcoder" or "refact" or "command-r" or "codeshell" =>
                 (null, new PreTokenizerSequence([SplitPreTokenizer.Digits(individual: true), gpt2]), false),
             "llama3" or "llama-v3" or "llama-bpe" => (null, Words(WordScanner.Llama3), true),
+            "dbrx" or "smaug-bpe" => (null, Words(WordScanner.Llama3), false),
+            "tekken" => (null, Words(new OnigurumaPattern(TekkenExpression, location)), true),
+            "gpt-4o" => (null, Words(new OnigurumaPattern(Gpt4oExpression, location)), false),
             "qwen2" or "deepseek-r1-qwen" => (new UnicodeNormalizer(compose: true, compatibility: false), Words(WordScanner.Qwen2), false),
             _ => throw new TokenizerException("GA2104", location, $"the GGUF pre-tokenizer \"{pre}\" is not supported", Remedy),
         };
 
-        PreTokenizerSequence Words(WordScanner scanner) =>
-            new([new SplitPreTokenizer(scanner, SplitBehavior.Isolated, invert: false), bytes]);
+        PreTokenizerSequence Words(TextPattern pattern) =>
+            new([new SplitPreTokenizer(pattern, SplitBehavior.Isolated, invert: false), bytes]);
     }
 }

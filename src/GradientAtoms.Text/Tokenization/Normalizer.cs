@@ -19,8 +19,29 @@ internal abstract class Normalizer
         "Lowercase" => new LowercaseNormalizer(),
         "Prepend" => new PrependNormalizer(node.Need("prepend").Text()),
         "Replace" => new ReplaceNormalizer(TextPattern.From(node.Need("pattern")), node.Need("content").Text()),
+        "Strip" => new StripNormalizer(node.Flag("strip_left", true), node.Flag("strip_right", true)),
+        "StripAccents" => CharacterNormalizer.StripAccents,
+        "Nmt" => CharacterNormalizer.Nmt,
+        "ByteLevel" => new ByteLevelNormalizer(),
+        "BertNormalizer" or "Bert" => Bert(node, node.Flag("lowercase", true)),
+        "Precompiled" => Precompiled(node.Need("precompiled_charsmap")),
         var other => throw node.Unknown($"the normalizer \"{other}\""),
     };
+
+    private static Normalizer Bert(TokenizerNode node, bool lowercase) => BertNormalizer.Make(
+        node.Flag("clean_text", true),
+        node.Flag("handle_chinese_chars", true),
+        node.Flag("strip_accents", lowercase),
+        lowercase);
+
+    private static Normalizer Precompiled(TokenizerNode node)
+    {
+        var text = node.Text();
+        var blob = new byte[text.Length];
+        return Convert.TryFromBase64String(text, blob, out var length)
+            ? CharacterMap.Read(blob.AsSpan(0, length), node.Location) is { } map ? new PrecompiledNormalizer(map) : new NormalizerSequence([])
+            : throw new TokenizerException("GA2103", node.Location, "expected base64, found another text", "Take the file from the model's origin again.");
+    }
 }
 
 /// <summary>One normalizer after the other.</summary>

@@ -9,7 +9,8 @@ namespace GradientAtoms.Text.Tokenization;
 /// </summary>
 /// <remarks>
 /// .NET's engine sees UTF-16 units. So that every place is one code point, a character beyond U+FFFF is shown to it as a
-/// stand-in of the same general category (and script, for Han), which no expression is likely to name.
+/// stand-in of the same general category (and script, for Han), which no expression is likely to name. Kana beyond U+FFFF
+/// (historic letters) have none of their script: they are letters, but not <c>\p{Hiragana}</c> or <c>\p{Katakana}</c>.
 /// </remarks>
 internal sealed class OnigurumaPattern : TextPattern
 {
@@ -105,6 +106,9 @@ internal sealed class OnigurumaPattern : TextPattern
 
     private static char StandIn(int code) => CharUnicodeInfo.GetUnicodeCategory(code) switch
     {
+        UnicodeCategory.ModifierLetter when code == 0x16FE3 => '\u3005', // Han
+        // Letters in squares and circles count as word characters, as do their like below.
+        UnicodeCategory.OtherSymbol when code is (>= 0x1F130 and <= 0x1F149) or (>= 0x1F150 and <= 0x1F169) or (>= 0x1F170 and <= 0x1F189) => '\u24D0',
         // Beyond U+FFFF: extensions B and later of Han, compatibility ideographs.
         UnicodeCategory.OtherLetter => code >= 0x20000 ? HanStandIn : '\u0E01',
         UnicodeCategory.UppercaseLetter => '\u03D2',

@@ -12,8 +12,10 @@ internal sealed class OnigurumaTranslator(string expression, string location)
     // Deeper nesting is no tokenizer's, and would exhaust the stack.
     private const int DeepestNesting = 100;
 
-    // Alphabetic, marks, decimal digits and connectors, as \w is in Ruby over Unicode.
+    // Alphabetic, marks, decimal digits and connectors: \w in a class. By itself \w also has the superscripts and fractions of
+    // Latin-1, for which Oniguruma asks another table.
     private const string WordItems = @"\p{L}\p{M}\p{Nd}\p{Nl}\p{Pc}\u24B6-\u24E9";
+    private const string LoneWordItems = WordItems + @"\u00B2\u00B3\u00B9\u00BC-\u00BE";
     private const string HanItems =
         @"\u2E80-\u2E99\u2E9B-\u2EF3\u2F00-\u2FD5\u3005\u3007\u3021-\u3029\u3038-\u303B\u3400-\u4DBF\u4E00-\u9FFF\uF900-\uFA6D\uFA70-\uFAD9";
 
@@ -304,11 +306,14 @@ internal sealed class OnigurumaTranslator(string expression, string location)
         {
             _at++;
             var last = Code();
-            return last >= first ? $"{Quote(first)}-{Quote(last)}" : throw Fail("a range from high to low");
+            return last >= first ? $"{Quote(first)}-{Quote(last)}{FoldedInto(first, last)}" : throw Fail("a range from high to low");
         }
 
         return _foldsCase ? string.Concat(Folded(first).Select(Quote)) : Quote(first);
     }
+
+    /// <summary>The letters outside of a range that fold into it and that .NET's engine does not know to: long s.</summary>
+    private string FoldedInto(int first, int last) => _foldsCase && ((first <= 's' && last >= 's') || (first <= 'S' && last >= 'S')) ? @"\u017F" : "";
 
     /// <summary>An escape that stands for a set or a place.</summary>
     private string Escape(bool inClass)
@@ -328,7 +333,7 @@ internal sealed class OnigurumaTranslator(string expression, string location)
             case 'd' or 'D':
                 return kind == 'd' ? @"\p{Nd}" : @"\P{Nd}";
             case 'w' or 'W':
-                return Set(WordItems, kind == 'W', inClass);
+                return Set(inClass ? WordItems : LoneWordItems, kind == 'W', inClass);
             case 'h' or 'H':
                 return Set("0-9a-fA-F", kind == 'H', inClass);
             case 'p' or 'P':
@@ -338,7 +343,7 @@ internal sealed class OnigurumaTranslator(string expression, string location)
             case 'z' or 'Z' when !inClass:
                 return $"\\{kind}";
             case 'b' when !inClass:
-                return $"(?:(?<=[{WordItems}])(?![{WordItems}])|(?<![{WordItems}])(?=[{WordItems}]))";
+                return $"(?:(?<=[{LoneWordItems}])(?![{LoneWordItems}])|(?<![{LoneWordItems}])(?=[{LoneWordItems}]))";
             case 'R' when !inClass:
                 return @"(?>\r\n|[\n-\r\u0085\u2028\u2029])";
             default:

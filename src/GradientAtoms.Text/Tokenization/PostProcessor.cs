@@ -24,8 +24,19 @@ internal abstract class PostProcessor
         "Sequence" => new PostProcessorSequence([.. node.Need("processors").Items().Select(From)]),
         "ByteLevel" => new ByteLevelPostProcessor(node.Flag("trim_offsets", true), node.Flag("add_prefix_space", true)),
         "TemplateProcessing" => TemplatePostProcessor.FromTemplate(node),
+        "BertProcessing" => Around(node),
+        "RobertaProcessing" => new PostProcessorSequence([new ByteLevelPostProcessor(node.Flag("trim_offsets", true), node.Flag("add_prefix_space", true)), Around(node)]),
         var other => throw node.Unknown($"the post-processor \"{other}\""),
     };
+
+    /// <summary>One token before and one behind, given as <c>["[CLS]", 101]</c>.</summary>
+    private static TemplatePostProcessor Around(TokenizerNode node)
+    {
+        return new([IdOf(node.Need("cls"))], [IdOf(node.Need("sep"))]);
+
+        static int IdOf(TokenizerNode pair) => pair.Items().Skip(1).Select(item => (int?)item.Number()).FirstOrDefault()
+            ?? throw pair.Unknown("a token that is not given as text and id");
+    }
 }
 
 /// <summary>One post-processor after the other.</summary>

@@ -1,5 +1,3 @@
-using System.Text;
-
 namespace GradientAtoms.Text.Tokenization;
 
 /// <summary>Cuts a text to the words that the model encodes one by one.</summary>
@@ -31,6 +29,22 @@ internal abstract class PreTokenizer
                     invert: false);
             case "Metaspace":
                 return new MetaspacePreTokenizer(Metaspace.From(node), node.Flag("split", true));
+            case "WhitespaceSplit":
+                return SplitPreTokenizer.Blanks;
+            case "Whitespace":
+                return SplitPreTokenizer.Words;
+            case "BertPreTokenizer":
+                return new PreTokenizerSequence([SplitPreTokenizer.Blanks, new SplitPreTokenizer(new CharacterPattern(CharacterClass.IsPunctuation), SplitBehavior.Isolated, invert: false)]);
+            case "CharDelimiterSplit" or "Delimiter":
+                var delimiter = AlignedText.ToCodePoints(node.Need("delimiter").Text());
+                return delimiter.Length == 1
+                    ? new SplitPreTokenizer(new CharacterPattern(code => code == delimiter[0]), new SplitBehavior(SplitKind.Removed), invert: false)
+                    : throw node.Unknown("a delimiter that is not one character");
+            case "UnicodeScripts":
+                return new ScriptPreTokenizer();
+            case "FixedLength":
+                var length = node.Find("length")?.Number() ?? 5;
+                return length > 0 ? new FixedLengthPreTokenizer(length) : throw node.Unknown($"the length {length}");
             case var other:
                 throw node.Unknown($"the pre-tokenizer \"{other}\"");
         }
@@ -59,8 +73,27 @@ internal sealed class SplitPreTokenizer(TextPattern pattern, SplitBehavior behav
         new SplitBehavior(individual ? SplitKind.Isolated : SplitKind.Contiguous),
         invert: false);
 
+    /// <summary>What lies between blanks.</summary>
+    public static SplitPreTokenizer Blanks { get; } = new(new CharacterPattern(CharacterClass.IsSpace), new SplitBehavior(SplitKind.Removed), invert: false);
+
+    /// <summary><c>\w+|[^\w\s]+</c>: words, and runs of what is neither word nor blank.</summary>
+    public static SplitPreTokenizer Words { get; } = new(new WordOrMarksPattern(), new SplitBehavior(SplitKind.Removed), invert: true);
+
     /// <inheritdoc/>
     public override void Apply(AlignedText text) => text.Cut(pattern, behavior, invert);
+}
+
+/// <summary>Cuts every so many characters.</summary>
+internal sealed class FixedLengthPreTokenizer(int length) : PreTokenizer
+{
+    /// <inheritdoc/>
+    public override void Apply(AlignedText text) => text.CutAt((codes, starts) =>
+    {
+        for (long i = 0; i < codes.Length; i += length)
+        {
+            starts.Add((int)i);
+        }
+    });
 }
 
 /// <summary>Cuts as GPT-2 does, and writes every byte as a character of <see cref="ByteAlphabet"/>.</summary>
@@ -87,18 +120,7 @@ internal sealed class ByteLevelPreTokenizer(bool addPrefixSpace, bool useRegex) 
             text.Cut(WordScanner.Gpt2, SplitBehavior.Isolated, invert: false);
         }
 
-        text.Rewrite(static (source, piece, writer) =>
-        {
-            Span<byte> utf8 = stackalloc byte[4];
-            for (var i = piece.From; i < piece.To; i++)
-            {
-                var length = new Rune(source.Codes[i]).EncodeToUtf8(utf8);
-                foreach (var value in utf8[..length])
-                {
-                    writer.Add(ByteAlphabet.CodeOf(value), i);
-                }
-            }
-        });
+        text.Rewrite(ByteLevelNormalizer.Write);
     }
 }
 

@@ -97,6 +97,29 @@ internal sealed class CharacterPattern(Func<int, bool> isMatch) : TextPattern
     }
 }
 
+/// <summary>Matches runs of word characters, and runs of what is neither that nor blank.</summary>
+internal sealed class WordOrMarksPattern : TextPattern
+{
+    /// <inheritdoc/>
+    public override (int Start, int End) Next(ReadOnlySpan<int> text, int from)
+    {
+        while (from < text.Length && Kind(text[from]) == 0)
+        {
+            from++;
+        }
+
+        var end = from;
+        while (end < text.Length && Kind(text[end]) == Kind(text[from]))
+        {
+            end++;
+        }
+
+        return from < text.Length ? (from, end) : (-1, -1);
+    }
+
+    private static int Kind(int code) => CharacterClass.IsWord(code) ? 1 : CharacterClass.IsSpace(code) ? 0 : 2;
+}
+
 /// <summary>What becomes of matches when a text is cut: the <c>behavior</c> of the <c>tokenizers</c> library.</summary>
 internal enum SplitKind
 {

@@ -45,6 +45,23 @@ public sealed class Tokenizer
         return new Tokenizer(TokenizerFile.Read(tokenizerJsonPath, TokenizerReader.Read));
     }
 
+    /// <summary>Reads the tokenizer of a model folder: its <c>tokenizer.json</c>, else its <c>tokenizer.model</c> (sentencepiece).</summary>
+    /// <remarks>
+    /// <c>tokenizer.model</c> is read with what <c>tokenizer_config.json</c> (<c>add_bos_token</c>, true where absent,
+    /// <c>add_eos_token</c>, <c>added_tokens_decoder</c>) and <c>added_tokens.json</c> say.
+    /// </remarks>
+    /// <param name="folder">A Hugging Face model or tokenizer folder.</param>
+    /// <returns>The tokenizer.</returns>
+    /// <exception cref="TokenizerException">There is neither file (GA2101), or it is rubbish, or uses what is not known here (named).</exception>
+    public static Tokenizer LoadFolder(string folder)
+    {
+        ArgumentNullException.ThrowIfNull(folder);
+        var (json, model) = (Path.Combine(folder, "tokenizer.json"), Path.Combine(folder, "tokenizer.model"));
+        return File.Exists(json) ? Load(json)
+            : File.Exists(model) ? new Tokenizer(SentencePieceFile.ReadFolder(folder, model))
+            : throw new TokenizerException("GA2101", folder, "has neither tokenizer.json nor tokenizer.model", "Fetch the whole model, or save its tokenizer beside the weights.");
+    }
+
     /// <summary>Reads the content of a <c>tokenizer.json</c>.</summary>
     /// <param name="json">The content.</param>
     /// <param name="location">How errors name it.</param>
@@ -57,7 +74,7 @@ public sealed class Tokenizer
     }
 
     /// <summary>Makes a tokenizer from the vocabulary of a GGUF file.</summary>
-    /// <param name="model"><c>tokenizer.ggml.model</c>: <c>gpt2</c> (byte-level BPE); others are refused by name.</param>
+    /// <param name="model"><c>tokenizer.ggml.model</c>: <c>gpt2</c> (byte-level BPE) or <c>llama</c> (sentencepiece's BPE); others are refused by name.</param>
     /// <param name="pre"><c>tokenizer.ggml.pre</c>, such as <c>smollm</c>, <c>gpt-2</c>, <c>llama-bpe</c> or <c>qwen2</c>; null and <c>default</c> stand for <c>gpt-2</c>.</param>
     /// <param name="tokens"><c>tokenizer.ggml.tokens</c>, one for each id.</param>
     /// <param name="merges"><c>tokenizer.ggml.merges</c>, such as <c>Ġ t</c>, best first.</param>
@@ -65,6 +82,8 @@ public sealed class Tokenizer
     /// <param name="location">How errors name the file.</param>
     /// <param name="beginId">The id that <c>addSpecialTokens</c> puts first (<c>bos_token_id</c> where <c>add_bos_token</c> is true), or null.</param>
     /// <param name="endId">The id that <c>addSpecialTokens</c> puts last (<c>eos_token_id</c> where <c>add_eos_token</c> is true), or null.</param>
+    /// <param name="scores"><c>tokenizer.ggml.scores</c>, one for each id: what <c>llama</c> merges by.</param>
+    /// <param name="addSpacePrefix"><c>tokenizer.ggml.add_space_prefix</c>, true where absent: <c>llama</c> puts a blank before each text.</param>
     /// <returns>The tokenizer.</returns>
     /// <exception cref="TokenizerException">The model or its splitting is not known here, or the lists do not fit each other.</exception>
     public static Tokenizer FromGguf(
@@ -75,12 +94,14 @@ public sealed class Tokenizer
         IReadOnlyList<int>? tokenTypes,
         string location,
         int? beginId = null,
-        int? endId = null)
+        int? endId = null,
+        IReadOnlyList<float>? scores = null,
+        bool addSpacePrefix = true)
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(tokens);
         ArgumentNullException.ThrowIfNull(merges);
-        return new Tokenizer(GgufTokenizer.Make(model, pre, tokens, merges, tokenTypes, location, beginId, endId));
+        return new Tokenizer(GgufTokenizer.Make(model, pre, tokens, merges, tokenTypes, location, beginId, endId, scores, addSpacePrefix));
     }
 
     /// <summary>Text to ids. Names of special tokens in the text become those tokens.</summary>
@@ -206,46 +227,32 @@ public sealed class Tokenizer
         foreach (var (from, to) in text.Pieces)
         {
             var word = _parts.Model.Encode(text.Codes.AsSpan(from, to - from));
-            var place = new BytePlace(text, from);
+            var (starts, ends) = (new BytePlace(text, from), new BytePlace(text, from));
             for (var i = 0; i < word.Ids.Length; i++)
             {
-                var start = text.Starts[place.At];
-                var end = text.Ends[place.Take(word.Lengths[i])];
+                var start = text.Starts[starts.CodeOf(word.Starts[i], to)];
+                var end = text.Ends[ends.CodeOf(word.Ends[i] - 1, to)];
                 tokens.Add(new ProcessedToken(word.Ids[i], start, end, null));
             }
         }
     }
 
-    /// <summary>Walks over a word's code points by the lengths of its tokens in UTF-8 bytes.</summary>
+    /// <summary>Walks over a word's code points by offsets in UTF-8 bytes that never fall.</summary>
     private struct BytePlace(AlignedText text, int at)
     {
-        private int _used;
+        private int _at = at;
+        private int _before;
 
-        /// <summary>The code point that the next byte is of.</summary>
-        public int At { get; private set; } = at;
-
-        /// <summary>Takes bytes, and returns the code point that the last of them is of.</summary>
-        public int Take(int bytes)
+        /// <summary>The code point, before <paramref name="end"/>, that a byte is of.</summary>
+        public int CodeOf(int offset, int end)
         {
-            var last = At;
-            while (bytes > 0)
+            while (_at + 1 < end && _before + TokenizerModel.SizeOf(text.Codes[_at]) is var next && next <= offset)
             {
-                last = At;
-                var size = SizeOf(text.Codes[At]) - _used;
-                if (bytes < size)
-                {
-                    _used += bytes;
-                    return last;
-                }
-
-                bytes -= size;
-                _used = 0;
-                At++;
+                _before = next;
+                _at++;
             }
 
-            return last;
+            return _at;
         }
-
-        private static int SizeOf(int code) => code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
     }
 }

@@ -93,6 +93,11 @@ internal readonly struct TokenizerNode
         ? number
         : throw Wrong("a whole number of 32 bits");
 
+    /// <summary>The value as a number.</summary>
+    public double Real() => Kind == JsonValueKind.Number && _element.TryGetDouble(out var number) && double.IsFinite(number)
+        ? number
+        : throw Wrong("a finite number");
+
     /// <summary>The value as true or false.</summary>
     public bool Flag() => Kind switch
     {

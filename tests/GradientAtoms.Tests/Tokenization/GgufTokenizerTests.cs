@@ -64,6 +64,41 @@ public sealed class GgufTokenizerTests
     }
 
     [Fact]
+    public void A_sentencepiece_vocabulary_gives_the_ids_of_its_tokenizer_json()
+    {
+        var folder = Fixtures.Need("tokenizers/mistral-v1");
+        using var json = JsonDocument.Parse(File.ReadAllBytes(Path.Combine(folder, "tokenizer.json")));
+        var ids = json.RootElement.GetProperty("model").GetProperty("vocab").EnumerateObject().ToDictionary(member => member.Value.GetInt32(), member => member.Name);
+
+        // As in the file that the json was made from: three special tokens, the bytes, then pieces with falling scores.
+        var tokenizer = Tokenizer.FromGguf(
+            "llama",
+            null,
+            [.. Enumerable.Range(0, ids.Count).Select(id => ids[id])],
+            [],
+            [.. Enumerable.Range(0, ids.Count).Select(id => id == 0 ? 2 : id < 3 ? 3 : id < 259 ? 6 : 1)],
+            "test.gguf",
+            beginId: 1,
+            scores: [.. Enumerable.Range(0, ids.Count).Select(id => id < 259 ? 0f : 259 - id)]);
+        Assert.All(TokenizerFixtures.Records(folder), record =>
+        {
+            Assert.Equal(record.Ids, tokenizer.Encode(record.Text, record.AddSpecialTokens));
+            Assert.Equal(record.Decoded, tokenizer.Decode(record.Ids));
+            Assert.Equal(record.Offsets.Select(span => (span[0], span[1])), tokenizer.EncodeWithOffsets(record.Text, record.AddSpecialTokens).Select(token => (token.Start, token.End)));
+        });
+    }
+
+    [Fact]
+    public void A_blank_is_put_before_unless_the_file_says_not()
+    {
+        string[] tokens = ["<unk>", "<s>", "▁", "a", "▁a"];
+        float[] scores = [0, 0, -3, -4, -1];
+        int[] types = [2, 3, 1, 1, 1];
+        Assert.Equal([4, 1, 4], Tokenizer.FromGguf("llama", null, tokens, [], types, "x", scores: scores).Encode("a<s>a"));
+        Assert.Equal([3, 1, 4], Tokenizer.FromGguf("llama", null, tokens, [], types, "x", scores: scores, addSpacePrefix: false).Encode("a<s> a"));
+    }
+
+    [Fact]
     public void What_is_not_known_is_refused_by_name()
     {
         Refused("GA2104", "bert", () => Tokenizer.FromGguf("bert", null, ["a"], [], null, "x"));
@@ -74,6 +109,10 @@ public sealed class GgufTokenizerTests
     public void Lists_that_do_not_fit_are_refused()
     {
         Refused("GA2108", "types", () => Tokenizer.FromGguf("gpt2", null, ["a"], [], [1, 1], "x"));
+        Refused("GA2108", "scores", () => Tokenizer.FromGguf("llama", null, ["a"], [], [1], "x"));
+        Refused("GA2108", "score", () => Tokenizer.FromGguf("llama", null, ["a"], [], [1], "x", scores: [float.NaN]));
+        Refused("GA2108", "type 9", () => Tokenizer.FromGguf("llama", null, ["a"], [], [9], "x", scores: [0]));
+        Refused("GA2108", "bos", () => Tokenizer.FromGguf("llama", null, ["a"], [], [1], "x", beginId: 7, scores: [0]));
         Refused("GA2108", "bos", () => Tokenizer.FromGguf("gpt2", null, ["a"], [], null, "x", beginId: 7));
         Refused("GA2105", "ab", () => Tokenizer.FromGguf("gpt2", null, ["a"], ["ab"], null, "x"));
         Refused("GA2105", "b", () => Tokenizer.FromGguf("gpt2", null, ["a"], ["a b"], null, "x"));
