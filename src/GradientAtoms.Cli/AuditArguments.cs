@@ -11,7 +11,7 @@ internal sealed class AuditArguments
 {
     public Option<string?> Model { get; } = Opt.Text("--model", "MODEL", "A Hugging Face folder, a GGUF file, or org/name in the local cache.", required: true);
 
-    public Option<string?> Data { get; } = Opt.Text("--data", "FILE", "The chats: JSON Lines or JSON.", required: true);
+    public Option<string?> Data { get; } = Opt.Text("--data", "FILE", "The chats: JSON Lines, JSON, CSV (each also .gz), Parquet, or a folder of such files.", required: true);
 
     public Option<string?> Adapter { get; } = Opt.Text("--adapter", "FOLDER", "The LoRA adapter (PEFT) to audit. Without it, one is tuned on the data first.");
 
@@ -41,6 +41,10 @@ internal sealed class AuditArguments
     public Option<long?> Seed { get; } = Opt.Long("--seed", "SEED", "The same seed and inputs give the same bytes. Default 0.");
 
     public Option<string?> Map { get; } = Opt.Text("--map", "PAIRS", "Where a row's fields have other names: prompt=question,completion=answer.");
+
+    public Option<string?> Split { get; } = Opt.Text("--split", "NAME", "Of a data folder: the split to read. Default train.");
+
+    public Option<DateTime?> Date { get; } = Opt.Date("--date", "The day that a chat template is told, where it asks. Default: the day of the first start, kept with the run.");
 
     public Option<string?> ChatTemplate { get; } = Opt.Text("--chat-template", "FILE", "A chat template instead of the model's own.");
 
@@ -83,7 +87,7 @@ internal sealed class AuditArguments
     public Option<double?> MaxRejected { get; } = Opt.Share("--max-rejected", "Rows that may be unusable before the run stops with exit code 5. Default 10%.");
 
     /// <summary>Options that choose what is read.</summary>
-    public IEnumerable<Option> Reading => [Model, Data, Adapter, Out, Limit, MaxTokens, Seed, Map, ChatTemplate, HeldOut, MaxRejected];
+    public IEnumerable<Option> Reading => [Model, Data, Adapter, Out, Limit, MaxTokens, Seed, Map, Split, ChatTemplate, Date, HeldOut, MaxRejected];
 
     /// <summary>Options of the fine-tune.</summary>
     public IEnumerable<Option> Tuning => [Rank, Alpha, TargetModules, Epochs, LearningRate];
@@ -111,6 +115,8 @@ internal sealed class AuditArguments
             Adapter = Get(Adapter),
             ChatTemplate = Get(ChatTemplate),
             Map = Get(Map) is { } pairs ? DocumentReaderOptions.ParseMap(pairs) : defaults.Map,
+            Split = Get(Split),
+            Date = Get(Date),
             Limit = Get(Limit),
             MaxTokens = Get(MaxTokens) ?? defaults.MaxTokens,
             Seed = Get(Seed) ?? defaults.Seed,

@@ -100,6 +100,24 @@ internal static class Opt
         },
     };
 
+    /// <summary>A day, or a day and a time: 2025-01-31, 2025-01-31T08:00.</summary>
+    public static Option<DateTime?> Date(string name, string help) => new(name)
+    {
+        Description = help,
+        HelpName = "DATE",
+        CustomParser = result =>
+        {
+            var text = Token(result);
+            if (DateTime.TryParseExact(text, ["yyyy-MM-dd", "yyyy-MM-ddTHH:mm", "yyyy-MM-ddTHH:mm:ss"], CultureInfo.InvariantCulture, DateTimeStyles.None, out var value))
+            {
+                return value;
+            }
+
+            result.AddError($"{name} wants a day such as 2025-01-31, or a day and a time such as 2025-01-31T08:00, not '{text}'");
+            return null;
+        },
+    };
+
     /// <summary>One of a few words.</summary>
     public static Option<string?> Choice(string name, string help, params string[] choices)
     {

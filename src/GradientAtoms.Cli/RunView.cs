@@ -3,6 +3,7 @@ using GradientAtoms.Atoms;
 using GradientAtoms.Runs;
 using GradientAtoms.Runs.Formats;
 using GradientAtoms.Runs.Pipeline;
+using GradientAtoms.Text.Documents;
 
 namespace GradientAtoms.Cli;
 
@@ -91,22 +92,32 @@ internal sealed class RunView : IDisposable
             .Select(entry => (ids.GetValueOrDefault(entry.First, $"row-{entry.First}") + (entry.Second > 0 ? "+" : "-"), (double)entry.Second))];
     }
 
-    /// <summary>The data file that the run was made from, checked by its hash.</summary>
+    /// <summary>Of a data folder: the split that the run was made from; null for <c>train</c>.</summary>
+    public string? Split => (string?)Folder.Manifest.Options?["split"];
+
+    /// <summary>The data file or folder that the run was made from, its files checked by their hashes.</summary>
     /// <param name="given"><c>--data</c>, or null.</param>
     /// <returns>Its path; null where it is not there and none was given.</returns>
     /// <exception cref="UsageException">GA1007: it has other contents now, or is not there though it was named.</exception>
     public string? DataFile(string? given)
     {
-        var recorded = Folder.Manifest.Stages.Select(stage => stage.Inputs.GetValueOrDefault("data")).FirstOrDefault(hash => hash is not null);
-        var path = given ?? Folder.Manifest.InputFiles.FirstOrDefault(file => file.Sha256 == recorded)?.Path;
-        if (path is null || !File.Exists(path))
+        var recorded = Folder.Manifest.Stages
+            .Select(stage => stage.Inputs.Where(input => input.Key == "data" || input.Key.StartsWith("data/", StringComparison.Ordinal)).Select(input => input.Value).ToHashSet(StringComparer.Ordinal))
+            .FirstOrDefault(hashes => hashes.Count > 0) ?? [];
+        var path = given ?? (recorded.Count == 1 ? Folder.Manifest.InputFiles.FirstOrDefault(file => recorded.Contains(file.Sha256))?.Path : (string?)Folder.Manifest.Options?["data"]);
+        if (path is null || !Path.Exists(path))
         {
             return given is null ? null : throw UsageException.OtherData(given, "is not there");
         }
 
-        using var stream = File.OpenRead(path);
-        var hash = Convert.ToHexStringLower(SHA256.HashData(stream));
-        return recorded is null || hash == recorded ? path : throw UsageException.OtherData(path, "has other contents than when the run was made");
+        var found = new HashSet<string>(StringComparer.Ordinal);
+        foreach (var file in DocumentReader.FilesOf(path, Split))
+        {
+            using var stream = File.OpenRead(file);
+            found.Add(Convert.ToHexStringLower(SHA256.HashData(stream)));
+        }
+
+        return recorded.Count == 0 || found.SetEquals(recorded) ? path : throw UsageException.OtherData(path, "has other contents than when the run was made");
     }
 
     /// <summary>The documents' texts by id, as the run keeps them.</summary>

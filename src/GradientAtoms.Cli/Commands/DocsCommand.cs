@@ -2,6 +2,7 @@ using System.CommandLine;
 using GradientAtoms.Runs.Files;
 using GradientAtoms.Runs.Formats;
 using GradientAtoms.Runs.Pipeline;
+using GradientAtoms.Text.Documents;
 
 namespace GradientAtoms.Cli.Commands;
 
@@ -17,8 +18,8 @@ internal static class DocsCommand
         var rejected = Opt.Flag("--rejected", "The rows that could not be used, with reasons.");
         var drop = new Option<string[]>("--drop-pole") { Description = "Write the training file without this pole's documents; may be given more than once.", HelpName = "POLE" };
         var keep = new Option<string[]>("--keep-pole") { Description = "Write the training file with only this pole's documents; may be given more than once.", HelpName = "POLE" };
-        var data = Opt.Text("--data", "FILE", "The data file, where it has moved since the audit.");
-        var output = Opt.Text("--out", "FILE", "The training file to write; rows are copied byte for byte.");
+        var data = Opt.Text("--data", "FILE", "The data file or folder, where it has moved since the audit.");
+        var output = Opt.Text("--out", "FILE", "The training file to write. Rows of JSON Lines, JSON and CSV are copied byte for byte; Parquet is written as JSON Lines.");
         var top = Opt.Whole("--top", "COUNT", "How many to list. Default 20.");
         var command = new GatomsCommand(
             "docs",
@@ -133,15 +134,15 @@ internal static class DocsCommand
 
         // A copy of a document teaches what the document teaches: it shares its fate.
         var chosen = view.Rows.Where(row => ids.Contains(row.Id) || (row.DuplicateOf is { } first && ids.Contains(first))).Select(row => row.SourceRow).ToHashSet();
-        var (copied, dropped) = (0, 0);
-        var bytes = File.ReadAllBytes(source);
-        AtomicFile.Write(output, stream => (copied, dropped) = SourceRows.Copy(bytes, stream, line => chosen.Contains(line) == keeps.Length > 0));
+        var written = new FilterResult(0, 0, "");
+        AtomicFile.Write(output, stream => written = DocumentFilter.Copy(source, stream, line => chosen.Contains(line) == keeps.Length > 0, view.Split, context.CancellationToken));
+        var (copied, dropped, format) = written;
         var looked = view.Rows.Select(row => row.SourceRow).ToHashSet().Count;
         var unseen = Math.Max(copied + dropped - looked, 0);
         context.Print(
             "gatoms/filtered",
-            new { Run = view.Name, Source = source, Out = output, Poles = drops.Concat(keeps), Rows = copied + dropped, Written = copied, Dropped = dropped, NotAudited = unseen },
-            writer => writer.WriteLine($"{output}: {Plain.Count(copied)} rows written, {Plain.Count(dropped)} dropped{(unseen > 0 ? $"; {Plain.Count(unseen)} rows of the file were not audited and count as not on the pole" : string.Empty)}"));
+            new { Run = view.Name, Source = source, Out = output, Poles = drops.Concat(keeps), Rows = copied + dropped, Written = copied, Dropped = dropped, NotAudited = unseen, Format = format },
+            writer => writer.WriteLine($"{output}: {Plain.Count(copied)} rows written as {format}, {Plain.Count(dropped)} dropped{(unseen > 0 ? $"; {Plain.Count(unseen)} rows of the file were not audited and count as not on the pole" : string.Empty)}"));
     }
 
     private static object Describe(DocumentRow row, double? code, TextRow? text, IReadOnlyList<(string Pole, double Code)>? atoms) => new

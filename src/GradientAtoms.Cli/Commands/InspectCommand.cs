@@ -13,11 +13,13 @@ internal static class InspectCommand
 {
     public static GatomsCommand Create()
     {
-        var path = new Argument<string>("PATH") { Description = "A model folder, a GGUF file, an adapter, a data file or a run; or org/name in the local cache." };
+        var path = new Argument<string>("PATH") { Description = "A model folder, a GGUF file, an adapter, a data file or folder, or a run; or org/name in the local cache." };
         var model = Opt.Text("--model", "MODEL", "For a data file: the model whose chat template and tokens show the rendered rows, trained tokens marked.");
         var rows = Opt.Whole("--rows", "COUNT", "For a data file: how many rows to show. Default 3.", least: 0);
         var template = Opt.Text("--chat-template", "FILE", "A chat template instead of the model's own.");
         var map = Opt.Text("--map", "PAIRS", "Where a row's fields have other names: prompt=question,completion=answer.");
+        var split = Opt.Text("--split", "NAME", "Of a data folder: the split to read. Default train.");
+        var date = Opt.Date("--date", "The day that a chat template is told, where it asks. Default today.");
         var maxTokens = Opt.Whole("--max-tokens", "COUNT", "Longer documents are cut. Default 512.", least: 2);
         var check = Opt.Text("--check", "FILE", "For a model: compare its logits with stored ones (a JSON file of documents, a safetensors file of logits beside it).");
         var adapter = Opt.Text("--adapter", "FOLDER", "With --check: the adapter that the stored logits were computed with; default is the folder adapter beside the stored answer, if there is one.");
@@ -29,7 +31,7 @@ internal static class InspectCommand
             "gatoms inspect chats.jsonl --model base.gguf --rows 2",
             "gatoms inspect org/name --check answers/expected.json")
         {
-            path, model, rows, template, map, maxTokens, check, adapter, tolerance,
+            path, model, rows, template, map, split, date, maxTokens, check, adapter, tolerance,
         };
         command.Body = context =>
         {
@@ -46,7 +48,7 @@ internal static class InspectCommand
             {
                 Adapters(context, target);
             }
-            else if (File.Exists(target) && !GgufFile.IsGguf(target) && !target.EndsWith(".safetensors", StringComparison.OrdinalIgnoreCase))
+            else if (IsData(target))
             {
                 var data = new DataView(
                     target,
@@ -54,7 +56,9 @@ internal static class InspectCommand
                     context.Parse.GetValue(template),
                     context.Parse.GetValue(map) is { } pairs ? DocumentReaderOptions.ParseMap(pairs) : null,
                     context.Parse.GetValue(rows) ?? 3,
-                    context.Parse.GetValue(maxTokens) ?? 512);
+                    context.Parse.GetValue(maxTokens) ?? 512,
+                    context.Parse.GetValue(split),
+                    context.Parse.GetValue(date) ?? DateTime.Today);
                 Data(context, data);
             }
             else
@@ -64,6 +68,11 @@ internal static class InspectCommand
         };
         return command.Finished();
     }
+
+    /// <summary>A file that is no model's, or a folder of data that has no model in it.</summary>
+    private static bool IsData(string path) => File.Exists(path)
+        ? !GgufFile.IsGguf(path) && !path.EndsWith(".safetensors", StringComparison.OrdinalIgnoreCase)
+        : Directory.Exists(path) && !File.Exists(Path.Combine(path, "config.json")) && DocumentReader.IsDataFolder(path);
 
     private static void Model(CommandContext context, string path)
     {
@@ -173,13 +182,13 @@ internal static class InspectCommand
 
     private static void Data(CommandContext context, DataView view)
     {
-        var set = DocumentReader.Read(view.Path, new() { Map = view.Map ?? new Dictionary<string, string>(StringComparer.Ordinal) }, context.CancellationToken);
+        var set = DocumentReader.Read(view.Path, new() { Split = view.Split, Map = view.Map ?? new Dictionary<string, string>(StringComparer.Ordinal) }, context.CancellationToken);
         var shown = set.Documents.Take(view.RowCount).Select(document => (Document: document, Rendered: (RenderedRow?)null)).ToArray();
         if (view.Model is { } model)
         {
             var text = LoadedModel.ReadText(model);
             var template = view.Template is { } file ? ChatTemplateFile.FromFile(file) : text.ChatTemplate;
-            var tokenizer = new ChatTokenizer((content, special) => text.Tokenizer.Encode(content, special), template, SpecialTokenNames.Of(text.SpecialTokens), new() { MaxTokens = view.MaxTokens });
+            var tokenizer = new ChatTokenizer((content, special) => text.Tokenizer.Encode(content, special), template, SpecialTokenNames.Of(text.SpecialTokens), new() { MaxTokens = view.MaxTokens, Now = view.Date });
             shown = [.. shown.Select(entry => (entry.Document, (RenderedRow?)RenderedRow.Of(tokenizer.Tokenize(entry.Document), text.Tokenizer)))];
         }
 
@@ -247,5 +256,5 @@ internal static class InspectCommand
         writer.WriteLine();
     }
 
-    private sealed record DataView(string Path, string? Model, string? Template, IReadOnlyDictionary<string, string>? Map, int RowCount, int MaxTokens);
+    private sealed record DataView(string Path, string? Model, string? Template, IReadOnlyDictionary<string, string>? Map, int RowCount, int MaxTokens, string? Split, DateTime Date);
 }

@@ -20,7 +20,7 @@ internal static class PlanCommand
         command.Body = context =>
         {
             var options = arguments.Read(context.Parse);
-            var set = DocumentReader.Read(options.Data, new() { Map = options.Map, Limit = options.Limit }, context.CancellationToken);
+            var set = DocumentReader.Read(options.Data, new() { Map = options.Map, Split = options.Split, Limit = options.Limit }, context.CancellationToken);
             var tokens = context.Track(ladder => Tokenize(options, set, ladder, context.CancellationToken));
             var model = LoadedModel.Describe(options.Model);
             var request = Request(options, model, tokens);
@@ -37,7 +37,7 @@ internal static class PlanCommand
     {
         var text = LoadedModel.ReadText(options.Model);
         var template = options.ChatTemplate is { } file ? ChatTemplateFile.FromFile(file) : text.ChatTemplate;
-        var tokenizer = new ChatTokenizer((content, special) => text.Tokenizer.Encode(content, special), template, SpecialTokenNames.Of(text.SpecialTokens), new() { MaxTokens = options.MaxTokens });
+        var tokenizer = new ChatTokenizer((content, special) => text.Tokenizer.Encode(content, special), template, SpecialTokenNames.Of(text.SpecialTokens), new() { MaxTokens = options.MaxTokens, Now = options.Date ?? DateTime.Today });
         return tokenizer.TokenizeAll(set.Distinct, options.Data, new DocumentProgress(ladder), cancellationToken);
     }
 

@@ -96,7 +96,7 @@ internal static class SteerCommand
         var template = session.Options.ChatTemplate is { } file ? Text.ChatTemplates.ChatTemplateFile.FromFile(file) : loaded.ChatTemplate;
         var tokens = template is null
             ? loaded.Tokenizer.Encode(prompt, addSpecialTokens: true)
-            : loaded.Tokenizer.Encode(template.Render([new ChatMessage("user", prompt)], new() { AddGenerationPrompt = true, SpecialTokens = SpecialTokenNames.Of(loaded.SpecialTokens) }));
+            : loaded.Tokenizer.Encode(template.Render([new ChatMessage("user", prompt)], new() { AddGenerationPrompt = true, Now = session.Options.Date, SpecialTokens = SpecialTokenNames.Of(loaded.SpecialTokens) }));
         if (tokens.Length >= loaded.Model.ContextLength)
         {
             throw UsageException.Combination("gatoms steer", $"a prompt has {Plain.Count(tokens.Length)} tokens, the model's context is {Plain.Count(loaded.Model.ContextLength)}", "shorten the prompt");

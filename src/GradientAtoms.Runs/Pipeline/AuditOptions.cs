@@ -27,7 +27,7 @@ public sealed record AuditOptions
     /// <summary>A Hugging Face folder, a GGUF file, or <c>org/name</c> in the local cache.</summary>
     public required string Model { get; init; }
 
-    /// <summary>The data file.</summary>
+    /// <summary>The data file, or a folder of data files.</summary>
     public required string Data { get; init; }
 
     /// <summary>The run folder.</summary>
@@ -41,6 +41,12 @@ public sealed record AuditOptions
 
     /// <summary>Our field names to the rows'.</summary>
     public IReadOnlyDictionary<string, string> Map { get; init; } = new Dictionary<string, string>(StringComparer.Ordinal);
+
+    /// <summary>Of a data folder: the split; null: <c>train</c>.</summary>
+    public string? Split { get; init; }
+
+    /// <summary>The time that a chat template is told (<c>strftime_now</c>); null: the day of the run's first start, where the template asks, and kept from then on.</summary>
+    public DateTime? Date { get; init; }
 
     /// <summary>The first documents only.</summary>
     public int? Limit { get; init; }

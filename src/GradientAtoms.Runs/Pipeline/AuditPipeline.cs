@@ -24,6 +24,7 @@ public static class AuditPipeline
     {
         using var model = new ModelFiles(options.Model, options.Device, options.Adapter);
         using var run = RunFolder.Create(options.Out);
+        options = options with { Date = DateOf(options, run) };
         run.Describe(Described(options), options.Seed);
         var runner = new StageRunner(run);
         var outcomes = new List<StageOutcome>();
@@ -41,6 +42,20 @@ public static class AuditPipeline
         run.Save();
         return new(outcomes);
     }
+
+    // A template that asks for the day would write other texts tomorrow: the first start's day is the run's.
+    private static DateTime? DateOf(AuditOptions options, RunFolder run)
+    {
+        var recorded = run.Manifest.Options?["date"] is System.Text.Json.Nodes.JsonValue date && date.TryGetValue(out string? text) ? text : null;
+        return options.Date
+            ?? (DateTime.TryParse(recorded, System.Globalization.CultureInfo.InvariantCulture, System.Globalization.DateTimeStyles.None, out var day) ? day
+            : TemplateOf(options)?.Source.Contains("strftime_now", StringComparison.Ordinal) == true ? DateTime.Today
+            : null);
+    }
+
+    private static Text.ChatTemplates.ChatTemplate? TemplateOf(AuditOptions options) => options.ChatTemplate is { } file
+        ? Text.ChatTemplates.ChatTemplateFile.FromFile(file)
+        : Models.LoadedModel.ReadText(options.Model).ChatTemplate;
 
     // As the manifest keeps them: where model and data lie, so that other commands find them from any folder; not what the machine gave.
     private static System.Text.Json.Nodes.JsonObject Described(AuditOptions options) => RunJson.Of(options with
@@ -62,6 +77,7 @@ public static class AuditPipeline
     {
         using var model = new ModelFiles(options.Model, options.Device);
         using var run = RunFolder.Create(options.Out);
+        options = options with { Date = DateOf(options, run) };
         run.Describe(Described(options), options.Seed);
         var runner = new StageRunner(run);
         var result = new AuditResult([.. new[] { DocumentsStage.Create(options, model), AdapterStage.Create(options, model) }

@@ -18,15 +18,20 @@ internal static class DocumentsStage
     public static Stage Create(AuditOptions options, ModelFiles model) => new()
     {
         Name = Name,
-        Options = RunJson.Of(options, "map", "limit", "max_tokens", "seed", "held_out", "max_rejected"),
-        Inputs = [new("data", options.Data), .. model.TextInputs, .. options.ChatTemplate is { } template ? [new ExternalInput("chat-template", template)] : Array.Empty<ExternalInput>()],
+        Options = RunJson.Of(options, "map", "split", "date", "limit", "max_tokens", "seed", "held_out", "max_rejected"),
+        Inputs = [.. DataInputs(options), .. model.TextInputs, .. options.ChatTemplate is { } template ? [new ExternalInput("chat-template", template)] : Array.Empty<ExternalInput>()],
         Run = context => Run(context, options, model),
     };
+
+    /// <summary>One file is <c>data</c>; those of a folder are <c>data/1</c>, <c>data/2</c>, in their order.</summary>
+    private static IEnumerable<ExternalInput> DataInputs(AuditOptions options) => DocumentReader.FilesOf(options.Data, options.Split) is [var only]
+        ? [new("data", only)]
+        : DocumentReader.FilesOf(options.Data, options.Split).Select((file, i) => new ExternalInput(string.Create(System.Globalization.CultureInfo.InvariantCulture, $"data/{i + 1}"), file));
 
     private static void Run(StageContext context, AuditOptions options, ModelFiles model)
     {
         context.Progress?.Report(new(Name, 0, 1, "files"));
-        var set = DocumentReader.Read(options.Data, new() { Map = options.Map, Limit = options.Limit }, context.CancellationToken);
+        var set = DocumentReader.Read(options.Data, new() { Map = options.Map, Split = options.Split, Limit = options.Limit }, context.CancellationToken);
         var copies = set.Documents.Where(document => set.Duplicates.ContainsKey(document.Id)).ToList();
         var unique = set.Distinct;
         var tokenizer = model.ChatTokenizer(options);

@@ -65,8 +65,8 @@ public sealed class ModelFiles : IDisposable
     /// <summary>Turns documents into tokens as this model has it.</summary>
     internal ChatTokenizer ChatTokenizer(AuditOptions options)
     {
-        var template = options.ChatTemplate is { } path ? Text.ChatTemplates.ChatTemplate.Parse(System.IO.File.ReadAllText(path), path) : Loaded.ChatTemplate;
-        return new((text, special) => Loaded.Tokenizer.Encode(text, special), template, NamesOf(Loaded.SpecialTokens), new() { MaxTokens = options.MaxTokens });
+        var template = options.ChatTemplate is { } path ? Text.ChatTemplates.ChatTemplateFile.FromFile(path) : Loaded.ChatTemplate;
+        return new((text, special) => Loaded.Tokenizer.Encode(text, special), template, NamesOf(Loaded.SpecialTokens), new() { MaxTokens = options.MaxTokens, Now = options.Date });
     }
 
     /// <inheritdoc/>

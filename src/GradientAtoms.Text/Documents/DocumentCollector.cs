@@ -5,8 +5,8 @@ using System.Text.Json;
 
 namespace GradientAtoms.Text.Documents;
 
-/// <summary>Collects the rows of one file: recognises the layout, keeps ids unique, finds exact duplicates, lists what is rejected.</summary>
-internal sealed class DocumentCollector
+/// <summary>Collects the rows of a data set: recognises the layout, keeps ids unique, finds exact duplicates, lists what is rejected.</summary>
+internal sealed class DocumentCollector : IRowSink
 {
     private readonly string path;
     private readonly DocumentReaderOptions options;
@@ -19,12 +19,14 @@ internal sealed class DocumentCollector
     private readonly Dictionary<string, string> firstOf = new(StringComparer.Ordinal);
     private readonly Dictionary<string, string> duplicates = new(StringComparer.Ordinal);
     private DocumentShape? shape;
+    private string file;
 
-    public DocumentCollector(string path, DocumentReaderOptions options)
+    public DocumentCollector(string path, DocumentReaderOptions options, RowMap map)
     {
         this.path = path;
         this.options = options;
-        map = new(options.Map);
+        this.map = map;
+        file = path;
         parser = new(map, options.Side);
         shape = map.Shape;
     }
@@ -32,9 +34,11 @@ internal sealed class DocumentCollector
     /// <summary>True where the limit is reached.</summary>
     public bool IsFull => options.Limit is { } limit && documents.Count >= limit;
 
-    public void Reject(int line, string reason) => rejected.Add(new(path, line, reason));
+    public void Begin(DataFile file, ReadOnlySpan<byte> header) => this.file = file.Path;
 
-    public void Add(JsonElement row, int line)
+    public void Bad(int line, string reason, ReadOnlySpan<byte> raw) => Reject(line, reason);
+
+    public void Row(int line, JsonElement row, ReadOnlySpan<byte> raw)
     {
         try
         {
@@ -82,6 +86,8 @@ internal sealed class DocumentCollector
 
         return new(path, shape!.Value, documents, rejected, duplicates) { RenamedIds = renamed };
     }
+
+    private void Reject(int line, string reason) => rejected.Add(new(file, line, reason));
 
     /// <summary>The dataset viewer wraps each row: <c>{"row_idx": 0, "row": {…}}</c>.</summary>
     private static JsonElement Unwrap(JsonElement row) =>

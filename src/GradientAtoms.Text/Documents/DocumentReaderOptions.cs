@@ -44,6 +44,9 @@ public sealed record DocumentReaderOptions
     /// <summary>Which answer of a preference pair is the document.</summary>
     public PreferenceSide Side { get; init; } = PreferenceSide.Chosen;
 
+    /// <summary>Of a folder: the split that is read, <c>train</c> where null.</summary>
+    public string? Split { get; init; }
+
     /// <summary>At most this many documents: the first ones that can be used. Null for all.</summary>
     public int? Limit { get; init; }
 
@@ -52,6 +55,9 @@ public sealed record DocumentReaderOptions
 
     /// <summary>The largest JSON file (not JSON Lines) that is read, in bytes: it is read whole. At least 1.</summary>
     public int MaxJsonBytes { get; init; } = 1024 * 1024 * 1024;
+
+    /// <summary>The fields of a row that are looked at; null for all. Only formats that keep them apart leave out the others.</summary>
+    internal IReadOnlySet<string>? Columns { get; init; }
 
     /// <summary>Reads a map as the command line writes it: <c>prompt=question,completion=answer</c>.</summary>
     /// <param name="text">Pairs with commas between.</param>

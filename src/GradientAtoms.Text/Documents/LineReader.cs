@@ -10,6 +10,9 @@ internal sealed class LineReader(Stream stream, int maxBytes)
     /// <summary>From 1; 0 before the first line.</summary>
     public int Line { get; private set; }
 
+    /// <summary>The last line as it stands in the file, with a CR but without the LF; empty where it is too long.</summary>
+    public ReadOnlyMemory<byte> Raw { get; private set; }
+
     /// <summary>The next line without its end, until the next call; false at the end of the stream.</summary>
     /// <param name="line">Empty where the line is too long.</param>
     /// <param name="isTooLong">True where it has more bytes than allowed.</param>
@@ -54,6 +57,7 @@ internal sealed class LineReader(Stream stream, int maxBytes)
         Line++;
         isTooLong |= stop - start > maxBytes;
         line = isTooLong ? default : buffer.AsMemory(start, stop - start);
+        Raw = line;
         if (line.Length > 0 && line.Span[^1] == '\r')
         {
             line = line[..^1];

@@ -41,6 +41,9 @@ internal sealed class RowMap
     /// <summary>The layout that the map itself tells; null where the rows decide.</summary>
     public DocumentShape? Shape { get; }
 
+    /// <summary>The fields of a row that any of our names can be in: mapped, unmapped, and those of the viewer's wrapping.</summary>
+    public IReadOnlySet<string> Columns => Names.Concat(map.Values).Concat(map.Values.Select(path => path.Split('.')[0])).Concat(["row", "row_idx"]).ToHashSet(StringComparer.Ordinal);
+
     public static string Describe(DocumentShape shape) => shape switch
     {
         DocumentShape.Messages => "'messages'",

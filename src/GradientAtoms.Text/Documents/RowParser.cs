@@ -84,7 +84,7 @@ internal sealed class RowParser(RowMap map, PreferenceSide side)
     private List<ChatMessage> Preference(JsonElement row)
     {
         var field = side == PreferenceSide.Chosen ? "chosen" : "rejected";
-        var answer = Need(row, field);
+        var answer = Unpacked(Need(row, field));
         var hasPrompt = map.TryGet(row, "prompt", out var prompt);
         if (answer.ValueKind == JsonValueKind.String)
         {
@@ -127,12 +127,38 @@ internal sealed class RowParser(RowMap map, PreferenceSide side)
     }
 
     /// <summary>A prompt or a completion: a string, or turns.</summary>
-    private List<ChatMessage> Side(JsonElement value, string field, string role) => value.ValueKind switch
+    private List<ChatMessage> Side(JsonElement value, string field, string role)
     {
-        JsonValueKind.String => [new(role, value.GetString()!)],
-        JsonValueKind.Array => Turns(value, map.NameOf(field)),
-        _ => throw new RowFault($"'{map.NameOf(field)}' is {Kind(value)}, neither a string nor a list of turns"),
-    };
+        var side = Unpacked(value);
+        return side.ValueKind switch
+        {
+            JsonValueKind.String => [new(role, side.GetString()!)],
+            JsonValueKind.Array => Turns(side, map.NameOf(field)),
+            _ => throw new RowFault($"'{map.NameOf(field)}' is {Kind(value)}, neither a string nor a list of turns"),
+        };
+    }
+
+    /// <summary>Turns that a string holds as JSON, as tables keep them; any other value is left as it is.</summary>
+    private static JsonElement Unpacked(JsonElement value)
+    {
+        if (value.ValueKind != JsonValueKind.String || !value.GetString().AsSpan().TrimStart().StartsWith("[{", StringComparison.Ordinal))
+        {
+            return value;
+        }
+
+        try
+        {
+            using var inner = JsonDocument.Parse(value.GetString()!);
+            var list = inner.RootElement;
+            var areTurns = list.ValueKind == JsonValueKind.Array && list.EnumerateArray().All(turn =>
+                turn.ValueKind == JsonValueKind.Object && (turn.TryGetProperty("role", out _) || turn.TryGetProperty("from", out _)));
+            return areTurns ? list.Clone() : value;
+        }
+        catch (JsonException)
+        {
+            return value; // a text that begins so
+        }
+    }
 
     private JsonElement Need(JsonElement row, string field) => map.TryGet(row, field, out var value) ? value : throw new RowFault($"'{map.NameOf(field)}' is absent or null");
 
@@ -140,6 +166,7 @@ internal sealed class RowParser(RowMap map, PreferenceSide side)
 
     private static List<ChatMessage> Turns(JsonElement list, string name)
     {
+        list = Unpacked(list);
         if (list.ValueKind != JsonValueKind.Array)
         {
             throw new RowFault($"'{name}' is {Kind(list)}, not a list of turns");

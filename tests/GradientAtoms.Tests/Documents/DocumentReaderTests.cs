@@ -207,8 +207,18 @@ public sealed class DocumentReaderTests : IDisposable
     [InlineData("[]", "GA2004", "data.json")]
     [InlineData("[{\"text\":\"a\"},", "GA2003", "data.json")]
     [InlineData("{\n\"data\": [", "GA2003", "data.json")]
-    [InlineData("a,b", "GA2006", "data.csv")]
-    [InlineData("PAR1", "GA2006", "data.parquet")]
+    [InlineData("", "GA2002", "data.csv")]
+    [InlineData("\n\n", "GA2002", "data.csv")]
+    [InlineData("a,a\n1,2", "GA2007", "data.csv")]
+    [InlineData(",\n1,2", "GA2007", "data.csv")]
+    [InlineData("\"a", "GA2007", "data.csv")]
+    [InlineData("color\nred", "GA2004", "data.csv")]
+    [InlineData("", "GA2002", "data.parquet")]
+    [InlineData("PAR1", "GA2008", "data.parquet")]
+    [InlineData("PAR1 and nothing that is Parquet PAR1", "GA2008", "data.parquet")]
+    [InlineData("no gzip", "GA2009", "data.jsonl.gz")]
+    [InlineData("ARROW1", "GA2006", "data.arrow")]
+    [InlineData("PAR1", "GA2006", "data.parquet.gz")]
     public void A_file_that_gives_nothing_is_a_coded_error(string text, string code, string name)
     {
         var error = Assert.Throws<DocumentException>(() => DocumentReader.Read(Write(name, Encoding.UTF8.GetBytes(text))));
@@ -222,7 +232,7 @@ public sealed class DocumentReaderTests : IDisposable
         Assert.Equal("GA2001", Assert.Throws<DocumentException>(() => DocumentReader.Read(Path.Combine(folder, "none.jsonl"))).Code);
         Assert.Equal("GA2001", Assert.Throws<DocumentException>(() => DocumentReader.Read("")).Code);
         Assert.Equal("GA2001", Assert.Throws<DocumentException>(() => DocumentReader.Read("a\0b")).Code);
-        Assert.Equal("GA2006", Assert.Throws<DocumentException>(() => DocumentReader.Read(folder)).Code);
+        Assert.Equal("GA2010", Assert.Throws<DocumentException>(() => DocumentReader.Read(folder)).Code);
     }
 
     [Fact]
