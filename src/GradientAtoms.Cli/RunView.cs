@@ -104,7 +104,8 @@ internal sealed class RunView : IDisposable
         var recorded = Folder.Manifest.Stages
             .Select(stage => stage.Inputs.Where(input => input.Key == "data" || input.Key.StartsWith("data/", StringComparison.Ordinal)).Select(input => input.Value).ToHashSet(StringComparer.Ordinal))
             .FirstOrDefault(hashes => hashes.Count > 0) ?? [];
-        var path = given ?? (recorded.Count == 1 ? Folder.Manifest.InputFiles.FirstOrDefault(file => recorded.Contains(file.Sha256))?.Path : (string?)Folder.Manifest.Options?["data"]);
+        var known = recorded.Count == 1 ? Folder.Manifest.InputFiles.FirstOrDefault(file => recorded.Contains(file.Sha256))?.Path : null;
+        var path = given ?? known ?? (string?)Folder.Manifest.Options?["data"];
         if (path is null || !Path.Exists(path))
         {
             return given is null ? null : throw UsageException.OtherData(given, "is not there");

@@ -72,7 +72,7 @@ internal static class InspectCommand
     /// <summary>A file that is no model's, or a folder of data that has no model in it.</summary>
     private static bool IsData(string path) => File.Exists(path)
         ? !GgufFile.IsGguf(path) && !path.EndsWith(".safetensors", StringComparison.OrdinalIgnoreCase)
-        : Directory.Exists(path) && !File.Exists(Path.Combine(path, "config.json")) && DocumentReader.IsDataFolder(path);
+        : Directory.Exists(path) && !File.Exists(Path.Combine(path, "config.json")) && !Directory.EnumerateFiles(path, "*.safetensors").Any() && DocumentReader.IsDataFolder(path);
 
     private static void Model(CommandContext context, string path)
     {

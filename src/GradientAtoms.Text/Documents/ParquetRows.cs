@@ -1,7 +1,6 @@
 using System.Buffers;
 using System.Text.Json;
 using Parquet;
-using Parquet.Schema;
 
 namespace GradientAtoms.Text.Documents;
 

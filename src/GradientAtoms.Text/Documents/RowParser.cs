@@ -129,11 +129,11 @@ internal sealed class RowParser(RowMap map, PreferenceSide side)
     /// <summary>A prompt or a completion: a string, or turns.</summary>
     private List<ChatMessage> Side(JsonElement value, string field, string role)
     {
-        var side = Unpacked(value);
-        return side.ValueKind switch
+        var content = Unpacked(value);
+        return content.ValueKind switch
         {
-            JsonValueKind.String => [new(role, side.GetString()!)],
-            JsonValueKind.Array => Turns(side, map.NameOf(field)),
+            JsonValueKind.String => [new(role, content.GetString()!)],
+            JsonValueKind.Array => Turns(content, map.NameOf(field)),
             _ => throw new RowFault($"'{map.NameOf(field)}' is {Kind(value)}, neither a string nor a list of turns"),
         };
     }

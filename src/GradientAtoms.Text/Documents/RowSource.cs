@@ -82,10 +82,12 @@ internal static class RowSource
 }
 
 /// <summary>Hands the rows of one file on, with their places counted over all files.</summary>
-internal sealed class FileRows(DataFile file, IRowSink sink, int offset, bool isOneOfSeveral, CancellationToken cancellationToken)
+internal sealed class FileRows(DataFile file, IRowSink sink, int before, bool isOneOfSeveral, CancellationToken cancellationToken)
 {
+    private readonly int offset = before;
+
     /// <summary>The place of the last row, counted over all files.</summary>
-    public int Last { get; private set; } = offset;
+    public int Last { get; private set; } = before;
 
     /// <summary>True where no more rows are wanted. Looks at the cancellation.</summary>
     public bool IsFull

@@ -70,7 +70,16 @@ public sealed class GgufTokenizerTests
         using var json = JsonDocument.Parse(File.ReadAllBytes(Path.Combine(folder, "tokenizer.json")));
         var ids = json.RootElement.GetProperty("model").GetProperty("vocab").EnumerateObject().ToDictionary(member => member.Value.GetInt32(), member => member.Name);
 
-        // As in the file that the json was made from: three special tokens, the bytes, then pieces with falling scores.
+        // The json has a list of merges in place of scores, the best first: a piece is as good as its first merge.
+        var scores = Enumerable.Range(0, ids.Count).Select(id => id < 259 ? 0f : -1e6f).ToArray();
+        var merges = json.RootElement.GetProperty("model").GetProperty("merges").EnumerateArray()
+            .Select(merge => merge.ValueKind == JsonValueKind.String ? merge.GetString()!.Replace(" ", "", StringComparison.Ordinal) : merge[0].GetString() + merge[1].GetString())
+            .Select((piece, rank) => (piece, rank)).DistinctBy(merge => merge.piece).ToDictionary(merge => merge.piece, merge => merge.rank, StringComparer.Ordinal);
+        foreach (var (id, piece) in ids)
+        {
+            scores[id] = merges.TryGetValue(piece, out var rank) ? -rank : scores[id];
+        }
+
         var tokenizer = Tokenizer.FromGguf(
             "llama",
             null,
@@ -79,7 +88,7 @@ public sealed class GgufTokenizerTests
             [.. Enumerable.Range(0, ids.Count).Select(id => id == 0 ? 2 : id < 3 ? 3 : id < 259 ? 6 : 1)],
             "test.gguf",
             beginId: 1,
-            scores: [.. Enumerable.Range(0, ids.Count).Select(id => id < 259 ? 0f : 259 - id)]);
+            scores: scores);
         Assert.All(TokenizerFixtures.Records(folder), record =>
         {
             Assert.Equal(record.Ids, tokenizer.Encode(record.Text, record.AddSpecialTokens));
