@@ -96,10 +96,11 @@ internal sealed class Gpt2Model : DecoderModel
     public override string Architecture => "gpt2";
 
     /// <inheritdoc/>
-    /// <exception cref="ArgumentException">There are more tokens than learned positions.</exception>
+    /// <exception cref="CheckpointException">GA2325: there are more tokens than learned positions.</exception>
     protected override Tensor Embed(Tensor tokens, ForwardPass pass) => pass.Past + pass.Length <= ContextLength
         ? base.Embed(tokens, pass) + _positions.narrow(0, pass.Past, pass.Length)
-        : throw new ArgumentException($"{pass.Past + pass.Length} tokens; the model has learned {ContextLength} positions", nameof(tokens));
+        : throw new CheckpointException(
+            "GA2325", "n_positions", $"a document has {pass.Past + pass.Length} tokens, and the model has learned {ContextLength} positions", $"Cut documents: --max-tokens {ContextLength}.");
 
     /// <inheritdoc/>
     protected override Tensor Block(int layer, Tensor hidden, ForwardPass pass)

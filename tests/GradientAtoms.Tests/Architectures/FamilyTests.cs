@@ -180,6 +180,15 @@ public sealed class FamilyTests
     }
 
     [Fact]
+    public void More_tokens_than_learned_positions_are_refused_by_code()
+    {
+        using var scope = NewDisposeScope();
+        using var loaded = TinyModels.Load("gpt2");
+        Assert.Equal([1L, 64, 24], loaded.Model.HiddenStates(zeros([1, 64], dtype: ScalarType.Int64), ForwardRequest.Base).shape);
+        Assert.Equal("GA2325", Assert.Throws<CheckpointException>(() => loaded.Model.HiddenStates(zeros([1, 65], dtype: ScalarType.Int64), ForwardRequest.Base)).Code);
+    }
+
+    [Fact]
     public void Yarn_keeps_fast_frequencies_divides_slow_ones_and_blends_between()
     {
         const int size = 64, original = 4096;

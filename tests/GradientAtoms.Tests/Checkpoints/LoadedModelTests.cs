@@ -4,6 +4,7 @@ using GradientAtoms.Models;
 using GradientAtoms.Models.Architectures;
 using GradientAtoms.Models.Checkpoints;
 using GradientAtoms.Models.Generation;
+using GradientAtoms.Tests.Architectures;
 using GradientAtoms.Tests.Support;
 using static TorchSharp.torch;
 
@@ -168,20 +169,28 @@ public sealed class LoadedModelTests : IDisposable
         Assert.Equal([2], loaded.StopIds);
         Assert.Equal("<|im_start|>", loaded.SpecialTokens.Bos);
 
-        var chat = expected.GetProperty("chats")[0];
-        int[] ids = [.. chat.GetProperty("ids").EnumerateArray().Select(id => id.GetInt32())];
-        using (no_grad())
+        using var noGrad = no_grad();
+        foreach (var chat in expected.GetProperty("chats").EnumerateArray())
         {
-            var hidden = loaded.Model.HiddenStates(tensor(ids.Select(id => (long)id).ToArray()).unsqueeze(0), ForwardRequest.Base);
-            var logits = loaded.Model.Logits(hidden.narrow(1, ids.Length - 1, 1)).flatten();
+            using var one = NewDisposeScope();
+            int[] ids = [.. chat.GetProperty("ids").EnumerateArray().Select(id => id.GetInt32())];
+            var logits = GoldenModelTests.Logits(loaded.Model, ids, ForwardRequest.Base)[-1];
             long[] best = [.. chat.GetProperty("top20_ids").EnumerateArray().Select(id => id.GetInt64())];
             var wanted = tensor(chat.GetProperty("top20_logits").EnumerateArray().Select(value => value.GetSingle()).ToArray());
             AssertTensor.Close(wanted, logits.index_select(0, tensor(best)), 0, 5e-4);
             Assert.Equal(chat.GetProperty("logsumexp").GetDouble(), logits.logsumexp(0).item<float>(), 5e-4);
+            Assert.Equal(chat.GetProperty("greedy24_ids").EnumerateArray().Select(id => id.GetInt32()), TextGenerator.Generate(loaded.Model, ids, new() { MaxNewTokens = 24 }).Tokens);
         }
 
-        var answer = TextGenerator.Generate(loaded.Model, ids, new() { MaxNewTokens = 24 });
-        Assert.Equal(chat.GetProperty("greedy24_ids").EnumerateArray().Select(id => id.GetInt32()), answer.Tokens);
+        foreach (var document in expected.GetProperty("documents").GetProperty("items").EnumerateArray())
+        {
+            using var one = NewDisposeScope();
+            int[] ids = [.. document.GetProperty("ids").EnumerateArray().Select(id => id.GetInt32())];
+            var first = document.GetProperty("prompt_tokens").GetInt32();
+            var logits = GoldenModelTests.Logits(loaded.Model, ids, ForwardRequest.Base).narrow(0, first - 1, ids.Length - first);
+            var loss = nn.functional.cross_entropy(logits, tensor(ids.Skip(first).Select(id => (long)id).ToArray()), reduction: nn.Reduction.Sum).item<float>();
+            Assert.Equal(document.GetProperty("loss_sum").GetDouble(), loss, 1e-3);
+        }
     }
 
     [Fact]
