@@ -76,7 +76,7 @@ internal static class ConfigurationReader
         {
             "default" => null,
             "linear" => new RopeScaling(RopeScalingKind.Linear, Required("factor")),
-            "dynamic" => new RopeScaling(RopeScalingKind.Dynamic, Required("factor")) { OriginalContextLength = original ?? context },
+            "dynamic" => new RopeScaling(RopeScalingKind.Dynamic, Required("factor")) { OriginalContextLength = context },
             "llama3" => new RopeScaling(RopeScalingKind.Llama3, Required("factor"))
             {
                 LowFrequencyFactor = Required("low_freq_factor"),
