@@ -129,9 +129,10 @@ internal static class ReportBuilder
 
     private static IEnumerable<string> Caveats(StageNotes notes, ModelDescription model)
     {
-        if (model.StoredTypes.Keys.Any(type => type.StartsWith('Q')))
+        string[] quantised = [.. model.StoredTypes.Keys.Where(type => type.StartsWith('Q') || type.StartsWith("IQ", StringComparison.Ordinal)).Order(StringComparer.Ordinal)];
+        if (quantised.Length > 0)
         {
-            yield return $"The model's weights are quantised ({string.Join(", ", model.StoredTypes.Keys.Where(type => type.StartsWith('Q')).Order(StringComparer.Ordinal))}): gradients are those of the quantised model.";
+            yield return $"The model's weights are quantised ({string.Join(", ", quantised)}): gradients are those of the quantised model.";
         }
 
         if (notes.Node("adapter", "changes_nothing") is JsonValue value && value.TryGetValue<bool>(out var nothing) && nothing)

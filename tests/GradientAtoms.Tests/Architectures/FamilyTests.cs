@@ -137,6 +137,24 @@ public sealed class FamilyTests
         Assert.Equal(loaded.Model.LinearModules.Select(module => new LinearShape(module.Name, module.InputSize, module.OutputSize)), description.LinearModules);
     }
 
+    [Theory]
+    [MemberData(nameof(Families))]
+    public void What_the_weights_lack_and_what_the_model_does_not_use_are_named(string family)
+    {
+        using var folder = new TemporaryFolder();
+        var lacking = "";
+        TinyModels.Write(folder.Path, family, weights => weights.Remove(lacking = weights.Keys.Last(name => name.Contains(".1.", StringComparison.Ordinal))));
+        var error = Assert.Throws<CheckpointException>(() => LoadedModel.Describe(folder.Path));
+        Assert.Equal("GA2330", error.Code);
+        Assert.Contains($"lacks {lacking}", error.Message, StringComparison.Ordinal);
+
+        var extra = lacking.Replace(".1.", ".7.", StringComparison.Ordinal);
+        TinyModels.Write(folder.Path, family, weights => weights[extra] = ones(3));
+        error = Assert.Throws<CheckpointException>(() => LoadedModel.Describe(folder.Path));
+        Assert.Equal("GA2330", error.Code);
+        Assert.Contains($"holds {extra}", error.Message, StringComparison.Ordinal);
+    }
+
     [Fact]
     public void A_window_is_what_a_query_sees_and_no_more()
     {
