@@ -1,6 +1,7 @@
 using System.Runtime.CompilerServices;
 using GradientAtoms.Bench.Audits;
 using GradientAtoms.Bench.Scoring;
+using GradientAtoms.Bench.Worlds;
 using GradientAtoms.Models.Native;
 
 RuntimeHelpers.RunModuleConstructor(typeof(TorchLibrary).Module.ModuleHandle);
@@ -19,6 +20,10 @@ const string usage = """
         Steps along the best poles of labelled tasks, against random directions and the reference's, on documents that were not seen.
     steps-table RESULTS
         The table of such results again.
+    demo --out DIR [--seeds 201,202,203,204,205] [--kl .2]
+        The demo over several seeds: what it finds and what its steps do.
+    detection --out DIR [--seeds 101,102,103] [--rates .005,.01,.02,.03,.05] [--documents 1200]
+        Worlds of planted behaviours at several rates: what is found on our coordinates, the reference's, raw gradients, hidden states and tf-idf.
     """;
 try
 {
@@ -30,6 +35,8 @@ try
         ["spaces", .. var rest] => SpacesCommand.Run(new(rest)),
         ["steps", .. var rest] => StepsCommand.Run(new(rest)),
         ["steps-table", var path] => StepsTable.Print(path),
+        ["demo", .. var rest] => DemoCommand.Run(new(rest)),
+        ["detection", .. var rest] => DetectionCommand.Run(new(rest)),
         _ => Fail(usage),
     };
 }

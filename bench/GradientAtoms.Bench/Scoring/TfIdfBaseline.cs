@@ -75,7 +75,7 @@ internal static partial class TfIdfBaseline
         return gram;
     }
 
-    private static Tensor Coordinates(double[] gram, int documentCount, bool centre)
+    internal static Tensor Coordinates(double[] gram, int documentCount, bool centre)
     {
         using var scope = NewDisposeScope();
         var (eigenvalues, vectors) = linalg.eigh(tensor(gram, [documentCount, documentCount]));

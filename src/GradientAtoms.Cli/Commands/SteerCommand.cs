@@ -3,7 +3,6 @@ using GradientAtoms.Models.Adapters;
 using GradientAtoms.Models.Generation;
 using GradientAtoms.Runs.Pipeline;
 using GradientAtoms.Runs.Steps;
-using GradientAtoms.Text.Documents;
 
 namespace GradientAtoms.Cli.Commands;
 
@@ -93,10 +92,7 @@ internal static class SteerCommand
     private static string Generate(RunSession session, LoraAdapter adapter, string prompt, GenerationOptions sampling, CancellationToken cancellationToken)
     {
         var loaded = session.Model.Loaded;
-        var template = session.Options.ChatTemplate is { } file ? Text.ChatTemplates.ChatTemplateFile.FromFile(file) : loaded.ChatTemplate;
-        var tokens = template is null
-            ? loaded.Tokenizer.Encode(prompt, addSpecialTokens: true)
-            : loaded.Tokenizer.Encode(template.Render([new ChatMessage("user", prompt)], new() { AddGenerationPrompt = true, Now = session.Options.Date, SpecialTokens = SpecialTokenNames.Of(loaded.SpecialTokens) }));
+        var tokens = session.Model.EncodePrompt(prompt, session.Options);
         if (tokens.Length >= loaded.Model.ContextLength)
         {
             throw UsageException.Combination("gatoms steer", $"a prompt has {Plain.Count(tokens.Length)} tokens, the model's context is {Plain.Count(loaded.Model.ContextLength)}", "shorten the prompt");

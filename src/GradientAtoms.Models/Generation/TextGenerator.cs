@@ -25,16 +25,7 @@ public static class TextGenerator
         CancellationToken cancellationToken = default)
     {
         options.Check();
-        if (promptTokens.Count == 0 || promptTokens.Count > model.ContextLength)
-        {
-            throw new ArgumentException($"the prompt has {promptTokens.Count} tokens; the model takes 1 to {model.ContextLength}", nameof(promptTokens));
-        }
-
-        foreach (var outside in promptTokens.Where(id => id < 0 || id >= model.VocabularySize))
-        {
-            throw new ArgumentException($"token {outside} is not in the vocabulary of {model.VocabularySize}", nameof(promptTokens));
-        }
-
+        CheckPrompt(model, promptTokens);
         using var inference = inference_mode();
         using var cache = model.NewCache();
         var request = new ForwardRequest { Adapters = adapters ?? [], Cache = cache };
@@ -68,5 +59,20 @@ public static class TextGenerator
         }
 
         return new(tokens, StopReason.Length);
+    }
+
+    /// <summary>Checks that a prompt can be run.</summary>
+    /// <exception cref="ArgumentException">It is empty, does not fit the context, or has an id outside of the vocabulary.</exception>
+    internal static void CheckPrompt(CausalLanguageModel model, IReadOnlyList<int> promptTokens)
+    {
+        if (promptTokens.Count == 0 || promptTokens.Count > model.ContextLength)
+        {
+            throw new ArgumentException($"the prompt has {promptTokens.Count} tokens; the model takes 1 to {model.ContextLength}", nameof(promptTokens));
+        }
+
+        foreach (var outside in promptTokens.Where(id => id < 0 || id >= model.VocabularySize))
+        {
+            throw new ArgumentException($"token {outside} is not in the vocabulary of {model.VocabularySize}", nameof(promptTokens));
+        }
     }
 }

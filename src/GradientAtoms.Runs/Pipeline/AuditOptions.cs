@@ -39,6 +39,9 @@ public sealed record AuditOptions
     /// <summary>A chat template file instead of the model's own.</summary>
     public string? ChatTemplate { get; init; }
 
+    /// <summary>A file of neutral chats or texts that the KL of a step is measured on; null: the built-in ones. No stage of the audit reads it.</summary>
+    public string? Neutral { get; init; }
+
     /// <summary>Our field names to the rows'.</summary>
     public IReadOnlyDictionary<string, string> Map { get; init; } = new Dictionary<string, string>(StringComparer.Ordinal);
 

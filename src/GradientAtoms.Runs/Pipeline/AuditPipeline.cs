@@ -63,6 +63,7 @@ public static class AuditPipeline
         Model = Path.Exists(options.Model) ? Path.GetFullPath(options.Model) : options.Model,
         Data = Path.GetFullPath(options.Data),
         Adapter = options.Adapter is { } adapter ? Path.GetFullPath(adapter) : null,
+        Neutral = options.Neutral is { } neutral ? Path.GetFullPath(neutral) : null,
         Out = "",
         Memory = null,
         Disk = null,

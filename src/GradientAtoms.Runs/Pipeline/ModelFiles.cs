@@ -69,6 +69,19 @@ public sealed class ModelFiles : IDisposable
         return new((text, special) => Loaded.Tokenizer.Encode(text, special), template, NamesOf(Loaded.SpecialTokens), new() { MaxTokens = options.MaxTokens, Now = options.Date });
     }
 
+    /// <summary>A user's prompt as this model is asked it: through the chat template up to the answer, or as plain text where there is none.</summary>
+    /// <param name="prompt">What the user says.</param>
+    /// <param name="options">Of the audit: its template, where it has one of its own.</param>
+    /// <returns>Token ids.</returns>
+    public int[] EncodePrompt(string prompt, AuditOptions options)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        var template = options.ChatTemplate is { } file ? Text.ChatTemplates.ChatTemplateFile.FromFile(file) : Loaded.ChatTemplate;
+        return template is null
+            ? Loaded.Tokenizer.Encode(prompt, addSpecialTokens: true)
+            : Loaded.Tokenizer.Encode(template.Render([new ChatMessage("user", prompt)], new() { AddGenerationPrompt = true, Now = options.Date, SpecialTokens = NamesOf(Loaded.SpecialTokens) }));
+    }
+
     /// <inheritdoc/>
     public void Dispose()
     {

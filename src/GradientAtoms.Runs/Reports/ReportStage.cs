@@ -11,7 +11,7 @@ internal static class ReportStage
     public const string Name = "report";
 
     /// <summary>Options that say where things lie or what they may cost: not in the report, so that it does not change with them.</summary>
-    private static readonly string[] Elsewhere = ["out", "memory", "disk", "device", "batch_tokens"];
+    private static readonly string[] Elsewhere = ["out", "memory", "disk", "device", "batch_tokens", "neutral"];
 
     public static Stage Create(AuditOptions options, ModelFiles model)
     {

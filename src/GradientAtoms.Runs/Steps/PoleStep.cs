@@ -2,6 +2,7 @@ using GradientAtoms.Atoms;
 using GradientAtoms.Models.Adapters;
 using GradientAtoms.Runs.Pipeline;
 using GradientAtoms.Steering;
+using GradientAtoms.Text.Documents;
 
 namespace GradientAtoms.Runs.Steps;
 
@@ -104,6 +105,20 @@ public sealed class PoleStep : IDisposable
     /// <inheritdoc/>
     public void Dispose() => Direction.Dispose();
 
+    /// <summary>What the KL of this run's steps is measured on: its neutral file, else the built-in prompts. The caller owns it.</summary>
+    /// <param name="session">The run with its model.</param>
+    /// <param name="cancellationToken">Looked at once a batch.</param>
+    /// <exception cref="GradientAtomsException">The neutral file cannot be read.</exception>
+    public static KlMeter NeutralMeter(RunSession session, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(session);
+        var (documents, name) = session.Options.Neutral is { } file
+            ? (DocumentReader.Read(file, null, cancellationToken).Distinct, file)
+            : (NeutralPrompts.Documents, "neutral prompts");
+        var tokens = session.Model.ChatTokenizer(session.Options).TokenizeAll(documents, name, null, cancellationToken);
+        return new(session.Model.Loaded.Model, [session.Adapter], tokens.Documents, null, cancellationToken);
+    }
+
     private static WeightStep DirectionOf(RunSession session, Atom atom, Pole pole, StepMode mode)
     {
         var directions = session.Directions();
@@ -128,13 +143,7 @@ public sealed class PoleStep : IDisposable
         }
     }
 
-    private static KlMeter NeutralMeter(RunSession session, CancellationToken cancellationToken)
-    {
-        var tokens = session.Model.ChatTokenizer(session.Options).TokenizeAll(NeutralPrompts.Documents, "neutral prompts", null, cancellationToken);
-        return new(session.Model.Loaded.Model, [session.Adapter], tokens.Documents, null, cancellationToken);
-    }
-
-    private static List<Text.Documents.TokenizedDocument> TopDocuments(RunSession session, Pole pole, int count)
+    private static List<TokenizedDocument> TopDocuments(RunSession session, Pole pole, int count)
     {
         var wanted = pole.Top.Take(count).Select(document => document.Id).ToHashSet(StringComparer.Ordinal);
         return [.. session.Documents.Where(document => wanted.Contains(document.Id))];

@@ -1,0 +1,117 @@
+using System.Globalization;
+using GradientAtoms.Demo.World;
+using GradientAtoms.FineTuning;
+using GradientAtoms.Models.Architectures;
+using GradientAtoms.Text.Tokenization;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace GradientAtoms.DemoModel;
+
+/// <summary>How the model is made.</summary>
+internal sealed record PretrainingOptions
+{
+    /// <summary>Of weights and chats.</summary>
+    public long Seed { get; init; } = 1;
+
+    /// <summary>Optimiser steps.</summary>
+    public int Steps { get; init; } = 4500;
+
+    /// <summary>Chats a step.</summary>
+    public int Batch { get; init; } = 64;
+
+    /// <summary>The largest learning rate.</summary>
+    public double LearningRate { get; init; } = 2.5e-3;
+
+    /// <summary>Steps on which it rises.</summary>
+    public int Warmup { get; init; } = 150;
+
+    /// <summary>Steps between two lines of progress.</summary>
+    public int TellEvery { get; init; } = 100;
+}
+
+/// <summary>Trains all weights of a llama on the chats of the world, loss on every token.</summary>
+internal static class Pretraining
+{
+    /// <summary>The built-in model's shape.</summary>
+    public static LlamaConfiguration Shape(int vocabulary) => new()
+    {
+        VocabularySize = vocabulary,
+        HiddenSize = 192,
+        IntermediateSize = 512,
+        LayerCount = 4,
+        HeadCount = 6,
+        KeyValueHeadCount = 3,
+        HeadSize = 32,
+        ContextLength = 256,
+        TiedEmbeddings = true,
+    };
+
+    /// <summary>Trains.</summary>
+    /// <returns>Every weight by its checkpoint name, <c>float32</c>; the caller owns them.</returns>
+    public static Dictionary<string, Tensor> Run(LlamaConfiguration shape, Tokenizer tokenizer, Func<Chat, string> render, PretrainingOptions options)
+    {
+        var weights = Weights(shape, options.Seed);
+        using var model = new LlamaModel(shape, (name, _) => weights[name].alias());
+        string[] names = [.. weights.Keys];
+        Tensor[] parameters = [.. names.Select(name => weights[name])];
+        using var optimiser = new AdamW(
+            parameters,
+            [.. parameters.Select(parameter => zeros_like(parameter, requires_grad: false))],
+            [.. parameters.Select(parameter => zeros_like(parameter, requires_grad: false))],
+            new() { WeightDecay = 0.05, Beta2 = 0.98 });
+        var random = RandomStream.Integers(options.Seed, "pretraining/chats");
+        var (started, tokens, sum) = (DateTime.UtcNow, 0L, 0.0);
+        for (var step = 0; step < options.Steps; step++)
+        {
+            using var scope = NewDisposeScope();
+            int[][] chats = [.. Enumerable.Range(0, options.Batch).Select(_ => tokenizer.Encode(render(PretrainingChats.Draw(random, heldOut: false).Chat), false))];
+            tokens += chats.Sum(chat => chat.Length);
+            var loss = Loss(model, chats);
+            var gradients = autograd.grad([loss], parameters);
+            var norm = Math.Sqrt(gradients.Sum(gradient => gradient.square().sum().item<float>()));
+            var rate = options.LearningRate * (step < options.Warmup
+                ? (step + 1.0) / options.Warmup
+                : 0.05 + (0.95 * 0.5 * (1 + Math.Cos(Math.PI * (step - options.Warmup) / (options.Steps - options.Warmup)))));
+            optimiser.Step([.. gradients], Math.Min(1, 1 / norm), rate, step + 1);
+            sum += loss.item<float>();
+            if ((step + 1) % options.TellEvery == 0)
+            {
+                var seconds = (DateTime.UtcNow - started).TotalSeconds;
+                Console.Error.WriteLine(string.Create(CultureInfo.InvariantCulture, $"step {step + 1}/{options.Steps}  loss {sum / options.TellEvery:f4} a token  {tokens / seconds:f0} tokens/s  {tokens} tokens"));
+                sum = 0;
+            }
+        }
+
+        return weights;
+    }
+
+    private static Tensor Loss(LlamaModel model, int[][] chats)
+    {
+        var longest = chats.Max(chat => chat.Length);
+        var (inputs, targets) = (new long[chats.Length, longest - 1], new long[chats.Length, longest - 1]);
+        for (var row = 0; row < chats.Length; row++)
+        {
+            for (var place = 0; place + 1 < longest; place++)
+            {
+                (inputs[row, place], targets[row, place]) = place + 1 < chats[row].Length ? (chats[row][place], chats[row][place + 1]) : (0, -100);
+            }
+        }
+
+        var hidden = model.HiddenStates(tensor(inputs), ForwardRequest.Base).flatten(0, 1); // [B T, h]
+        return nn.functional.cross_entropy(model.Logits(hidden), tensor(targets).flatten(), ignore_index: -100);
+    }
+
+    // Norms 1, all else normal: .02, and smaller where a layer adds to the residual stream (GPT-2's rule).
+    private static Dictionary<string, Tensor> Weights(LlamaConfiguration shape, long seed)
+    {
+        using var generator = RandomStream.Torch(seed, "pretraining/weights");
+        var residual = 1 / Math.Sqrt(2 * shape.LayerCount);
+        return LlamaModel.Weights(shape).ToDictionary(
+            weight => weight.Name,
+            weight => (weight.Shape.Length == 1
+                ? ones(weight.Shape)
+                : randn(weight.Shape, generator: generator).mul_(0.02 * (weight.Name.Contains("o_proj", StringComparison.Ordinal) || weight.Name.Contains("down_proj", StringComparison.Ordinal) ? residual : 1))).requires_grad_(),
+            StringComparer.Ordinal);
+    }
+}
