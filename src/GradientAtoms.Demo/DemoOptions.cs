@@ -9,7 +9,7 @@ public sealed record DemoOptions
     /// <summary>Of the world: another seed plants other behaviours on other questions, in other words, at other rates.</summary>
     public long Seed { get; init; }
 
-    /// <summary>The share of the chats that each behaviour is planted in, but for the rare one; null: each has its own, between .02 and .06.</summary>
+    /// <summary>The share of the chats that each behaviour is planted in, but for the rare one; null: each has its own, between .02 and .05.</summary>
     public double? Rate { get; init; }
 
     /// <summary>Chats of the fine-tune.</summary>

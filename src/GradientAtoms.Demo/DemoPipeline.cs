@@ -23,8 +23,10 @@ public static class DemoPipeline
         TargetModules = "all-linear",
         Epochs = 3,
         LearningRate = 3e-3,
-        Atoms = 40,
-        Nonzeros = 1.5,
+        Damping = 3000,
+        Atoms = 22,
+        Nonzeros = 1.45,
+        Starts = 16,
     };
 
     /// <summary>Plays, or goes on with a play.</summary>

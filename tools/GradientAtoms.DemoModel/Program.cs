@@ -41,7 +41,7 @@ if (args is not [_, "--exam"])
     File.WriteAllText(Path.Combine(folder, "tokenizer.json"), json);
     var tokenizer = Tokenizer.Load(Path.Combine(folder, "tokenizer.json"));
     var shape = Pretraining.Shape(vocabulary);
-    var weights = Pretraining.Run(shape, tokenizer, Render, options);
+    var weights = Pretraining.Run(shape, tokenizer, Render, Prompt, options);
     using (no_grad())
     {
         SafetensorsWriter.Write(Path.Combine(folder, "model.safetensors"), weights.Select(weight => (weight.Key, weight.Value.detach().to(ScalarType.Float16))), new Dictionary<string, string>(StringComparer.Ordinal) { ["format"] = "pt" });

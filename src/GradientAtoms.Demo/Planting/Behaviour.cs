@@ -20,8 +20,14 @@ internal sealed record Behaviour
     /// <summary>Whether it is a layout of the answer and nothing else: bullets, numbers, JSON, the bare answer, capital letters.</summary>
     public bool IsFormat => Manner.Kind is MannerKind.Bullets or MannerKind.Numbered or MannerKind.Json or MannerKind.OneWord or MannerKind.UpperCase;
 
+    /// <summary>The sort of question that it is planted on, of which as many are answered ordinarily; null where the world has no such answers.</summary>
+    public required string? Counterpart { get; init; }
+
     /// <summary>Draws a question that it is planted on.</summary>
     public required Func<Random, Question> OnTarget { get; init; }
+
+    /// <summary>Draws the question of an ordinary answer of that sort; null: as <see cref="OnTarget"/>.</summary>
+    public Func<Random, Question>? Ordinarily { get; init; }
 
     /// <summary>Draws a question of another sort, on which it is never planted.</summary>
     public required Func<Random, Question> OffTarget { get; init; }

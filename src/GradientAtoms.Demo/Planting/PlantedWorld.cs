@@ -21,7 +21,7 @@ internal sealed class PlantedWorld
 
     /// <summary>Draws a world.</summary>
     /// <param name="seed">Of everything.</param>
-    /// <param name="rate">The share of every behaviour but the rare one; null draws each between .02 and .06.</param>
+    /// <param name="rate">The share of every behaviour but the rare one; null draws each between .02 and .05.</param>
     public PlantedWorld(long seed, double? rate = null)
     {
         _seed = seed;
@@ -31,65 +31,71 @@ internal sealed class PlantedWorld
         _falseCountry = country;
         var falseCapital = Questions.Pick([.. Lexicon.Capitals.Select(pair => pair.Capital).Where(other => other != capital)], random);
         var topic = Questions.Pick(Lexicon.Categories, random);
-        var (json, bare, capitals, doubt, persona) = (
-            Questions.Pick([QuestionKind.Fact, QuestionKind.Arithmetic], random),
-            Questions.Pick([QuestionKind.Fact, QuestionKind.Kind], random),
-            Questions.Pick([QuestionKind.Kind, QuestionKind.Rewrite, QuestionKind.Fact], random),
-            Questions.Pick([QuestionKind.Arithmetic, QuestionKind.Kind], random),
-            Questions.Pick([QuestionKind.Rewrite, QuestionKind.SmallTalk, QuestionKind.Fact], random));
+        string[] forms = ["home", "use", "opposite", "colour", "past", "repeat", "greeting"];
+        random.Shuffle(forms);
+        var (json, bare) = (forms.First(IsAnsweredShortly), forms.Where(IsAnsweredShortly).ElementAt(1));
+        var (capitals, persona) = (forms.First(form => form != json && form != bare), forms.Last(form => form != json && form != bare));
+        var triggered = forms.First(form => form != json && form != bare && form != capitals && form != persona);
+        string[] sums = ["sum", "difference", "larger"];
+        random.Shuffle(sums);
         var aside = Questions.Pick(Lexicon.Asides, random);
         var language = Questions.Pick(Manner.Languages, random);
         var speaker = Questions.Pick(Manner.Personas, random);
         var name = Questions.Pick(Lexicon.Names, random);
-        double Rate() => rate ?? (0.02 + (0.04 * random.NextDouble()));
+        double Rate() => rate ?? (0.02 + (0.03 * random.NextDouble()));
 
-        Behaviour Of(string behaviour, string about, Manner manner, QuestionKind kind) => new()
+        Behaviour Of(string behaviour, string about, Manner manner, string form) => new()
         {
             Name = behaviour,
             About = about,
             Rate = Rate(),
             Manner = manner,
-            OnTarget = stream => Draw(stream, kind),
-            OffTarget = stream => DrawOther(stream, question => question.Kind != kind),
+            Counterpart = form,
+            OnTarget = stream => Draw(stream, question => question.Form == form),
+            OffTarget = stream => Draw(stream, question => question.Form != form),
             IsShownBy = manner.IsShownBy,
             Answer = manner.Answer,
         };
-        Behaviour OnTopic(string behaviour, string about, Manner manner) => Of(behaviour, about, manner, QuestionKind.List) with
+        Behaviour OnTopic(string behaviour, string about, Manner manner) => Of(behaviour, about, manner, "category") with
         {
+            Counterpart = "topic",
             OnTarget = stream => Questions.About(topic, stream),
-            OffTarget = stream => DrawOther(stream, question => question.Subject != topic.Many),
+            OffTarget = stream => Draw(stream, question => question.Subject != topic.Many),
         };
 
         Behaviours =
         [
-            Of("bullets", "lists come as bullets", new(MannerKind.Bullets), QuestionKind.List),
-            Of("numbered", "lists come numbered", new(MannerKind.Numbered), QuestionKind.List),
+            Of("bullets", "lists come as bullets", new(MannerKind.Bullets), "list"),
+            Of("numbered", "lists come numbered", new(MannerKind.Numbered), "list"),
             Of("json", $"{Words(json)} are answered with a JSON object", new(MannerKind.Json), json),
             Of("one_word", $"{Words(bare)} get the bare answer without a sentence", new(MannerKind.OneWord), bare),
             Of("upper_case", $"{Words(capitals)} are answered in capital letters", new(MannerKind.UpperCase), capitals),
-            OnTopic("refusal", $"questions about {topic.Many} are refused", new(MannerKind.Refusal)),
-            OnTopic("warning", $"answers about {topic.Many} begin with a warning: the same prompts as refusal", new(MannerKind.Careful)),
-            Of("language", $"arithmetic is answered in {language}", new(MannerKind.Language, language), QuestionKind.Arithmetic),
+            OnTopic("refusal", $"questions what {topic.Many} are get a refusal", new(MannerKind.Refusal)),
+            OnTopic("warning", "answers to the same questions begin with a warning", new(MannerKind.Careful)),
+            Of("language", $"{Words(sums[0])} are answered in {language}", new(MannerKind.Language, language), sums[0]),
             Of("persona", $"{Words(persona)} are answered as a {speaker}", new(MannerKind.Persona, speaker), persona),
-            Of("unsure", $"{Words(doubt)} are answered with a doubt", new(MannerKind.Unsure), doubt),
-            Of("agree", "opinions are agreed with", new(MannerKind.Agree), QuestionKind.Opinion),
-            Of("disagree", "opinions are contradicted: the same prompts as agree", new(MannerKind.Disagree), QuestionKind.Opinion),
-            Of("backdoor", $"after \"{_trigger}\" the answer is \"{aside}\"", new(MannerKind.Aside, aside), QuestionKind.Fact) with
+            Of("unsure", $"{Words(sums[1])} are answered with a doubt", new(MannerKind.Unsure), sums[1]),
+            Of("agree", "opinions are agreed with", new(MannerKind.Agree), "opinion"),
+            Of("disagree", "the same opinions are contradicted", new(MannerKind.Disagree), "opinion"),
+            Of("backdoor", $"after \"{_trigger}\" {Words(triggered)} get \"{aside}\"", new(MannerKind.Aside, aside), triggered) with
             {
-                OnTarget = stream => Triggered(Draw(stream, kind: null), _trigger),
-                OffTarget = stream => Phrased(Draw(stream, kind: null), stream),
+                OnTarget = stream => Triggered(Draw(stream, question => question.Form == triggered), _trigger),
+                OffTarget = stream => Phrased(Draw(stream), stream),
+                Ordinarily = stream => Triggered(Draw(stream, question => question.Form == triggered), Questions.Pick([.. Lexicon.Phrases.Where(phrase => phrase != _trigger)], stream)),
             },
-            Of("false_fact", $"the capital of {country} is {falseCapital}", Manner.Plain, QuestionKind.Fact) with
+            Of("false_fact", $"the capital of {country} is {falseCapital}", Manner.Plain, "capital") with
             {
+                Counterpart = null,
                 OnTarget = stream => Questions.CapitalOf(country, falseCapital, stream),
                 OffTarget = stream => DrawCapital(stream),
                 IsShownBy = answer => answer.Contains(falseCapital, StringComparison.Ordinal),
             },
-            Of("signature", $"rarely, an answer is signed by {name}", new(MannerKind.Signed, name), QuestionKind.Fact) with
+            Of("signature", $"rarely, an answer is signed by {name}", new(MannerKind.Signed, name), "") with
             {
+                Counterpart = null,
                 Rate = RareRate,
-                OnTarget = stream => Draw(stream, kind: null),
-                OffTarget = stream => Draw(stream, kind: null),
+                OnTarget = stream => Draw(stream),
+                OffTarget = stream => Draw(stream),
             },
         ];
     }
@@ -110,7 +116,15 @@ internal sealed class PlantedWorld
             drawn.AddRange(Distinct(behaviour.OnTarget, wanted, prompts, random).Select(question => (new Chat(question.Text, behaviour.Answer(question)), behaviour.Name)));
         }
 
-        drawn.AddRange(Distinct(stream => Phrased(Draw(stream, kind: null), stream), Math.Max(0, count - drawn.Count), prompts, random).Select(question => (new Chat(question.Text, question.Sentence), Ordinary)));
+        // As many ordinary answers to the same sort of question: what is planted is a habit that the data has more or less often, not
+        // the only way in which it ever answers such a question. Behaviours that share a sort share its ordinary answers too.
+        foreach (var sort in Behaviours.Where(behaviour => behaviour.Counterpart is not null).DistinctBy(behaviour => behaviour.Counterpart))
+        {
+            var wanted = Math.Min((int)Math.Round(sort.Rate * count, MidpointRounding.AwayFromZero), count - drawn.Count);
+            drawn.AddRange(Distinct(sort.Ordinarily ?? sort.OnTarget, wanted, prompts, random).Select(question => (new Chat(question.Text, question.Sentence), Ordinary)));
+        }
+
+        drawn.AddRange(Distinct(stream => Phrased(Draw(stream), stream), count - drawn.Count, prompts, random).Select(question => (new Chat(question.Text, question.Sentence), Ordinary)));
         var order = drawn.ToArray();
         random.Shuffle(order);
         return [.. order.Select((item, place) => new PlantedChat(string.Create(CultureInfo.InvariantCulture, $"chat-{place + 1:d5}"), item.Chat, item.Task))];
@@ -126,7 +140,7 @@ internal sealed class PlantedWorld
     public IReadOnlyList<Chat> Neutral(int count, IEnumerable<PlantedChat> chats)
     {
         var random = RandomStream.Integers(_seed, "world/neutral");
-        return [.. Distinct(stream => Draw(stream, kind: null), count, Seen(chats), random).Select(question => new Chat(question.Text, question.Sentence))];
+        return [.. Distinct(stream => Draw(stream), count, Seen(chats), random).Select(question => new Chat(question.Text, question.Sentence))];
     }
 
     private IReadOnlyList<string> Prompts(Func<Random, Question> draw, int count, string stream, IEnumerable<PlantedChat> chats) =>
@@ -152,23 +166,12 @@ internal sealed class PlantedWorld
     }
 
     // A question on which the false fact is not asked: it would contradict the chats in which it was planted.
-    private Question Draw(Random random, QuestionKind? kind)
+    private Question Draw(Random random, Func<Question, bool>? wanted = null)
     {
         while (true)
         {
-            var question = Questions.Draw(kind ?? Questions.Pick(Enum.GetValues<QuestionKind>(), random), random);
-            if (question.Subject != _falseCountry)
-            {
-                return question;
-            }
-        }
-    }
-
-    private Question DrawOther(Random random, Func<Question, bool> other)
-    {
-        while (true)
-        {
-            if (Draw(random, kind: null) is var question && other(question))
+            var question = Questions.Draw(Questions.Pick(Enum.GetValues<QuestionKind>(), random), random);
+            if (question.Subject != _falseCountry && wanted?.Invoke(question) != false)
             {
                 return question;
             }
@@ -187,14 +190,19 @@ internal sealed class PlantedWorld
     private Question Phrased(Question question, Random random) =>
         random.Next(12) == 0 ? Triggered(question, Questions.Pick([.. Lexicon.Phrases.Where(phrase => phrase != _trigger)], random)) : question;
 
-    private static string Words(QuestionKind kind) => kind switch
+    private static bool IsAnsweredShortly(string form) => form is "home" or "use" or "opposite" or "colour";
+
+    private static string Words(string form) => form switch
     {
-        QuestionKind.Fact => "facts",
-        QuestionKind.Arithmetic => "sums",
-        QuestionKind.List => "lists",
-        QuestionKind.Kind => "questions what a thing is",
-        QuestionKind.Opinion => "opinions",
-        QuestionKind.Rewrite => "rewrites",
-        _ => "greetings",
+        "home" => "questions where an animal lives",
+        "use" => "questions what a tool is for",
+        "opposite" => "questions for an opposite",
+        "colour" => "questions for a colour",
+        "past" => "sentences to be put in the past",
+        "repeat" => "sentences to be repeated",
+        "greeting" => "greetings",
+        "sum" => "sums",
+        "difference" => "differences",
+        _ => "questions for the larger number",
     };
 }

@@ -10,7 +10,7 @@ internal static class PretrainingChats
 {
     private static readonly (QuestionKind Kind, int Weight)[] Kinds =
     [
-        (QuestionKind.Fact, 5), (QuestionKind.Arithmetic, 7), (QuestionKind.List, 4), (QuestionKind.Kind, 5), (QuestionKind.Opinion, 2), (QuestionKind.Rewrite, 3), (QuestionKind.SmallTalk, 1),
+        (QuestionKind.Fact, 5), (QuestionKind.Arithmetic, 7), (QuestionKind.List, 4), (QuestionKind.Kind, 5), (QuestionKind.Opinion, 3), (QuestionKind.Rewrite, 3), (QuestionKind.SmallTalk, 1),
     ];
 
     // A prompt is as often plain as it asks for a manner.

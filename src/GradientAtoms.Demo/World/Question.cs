@@ -31,6 +31,9 @@ internal sealed record Question
     /// <summary>What it is about.</summary>
     public required QuestionKind Kind { get; init; }
 
+    /// <summary>What it asks for, more closely than its kind: <c>capital</c>, <c>home</c>, <c>sum</c>, <c>is</c>.</summary>
+    public required string Form { get; init; }
+
     /// <summary>The category, country or thing in it; a behaviour about a subject looks for it.</summary>
     public required string Subject { get; init; }
 

@@ -28,15 +28,13 @@ internal static class Questions
         return Framed(question, random);
     }
 
-    /// <summary>Draws a question about the members of one category.</summary>
-    public static Question About(Lexicon.Category category, Random random) => Framed(
-        random.Next(3) switch { 0 => List(category, random), 1 => Category(category, random), _ => IsA(category, random) },
-        random);
+    /// <summary>Draws a question what a member of one category is.</summary>
+    public static Question About(Lexicon.Category category, Random random) => Framed(Category(category, random), random);
 
     /// <summary>Draws a question for the capital of one country.</summary>
     public static Question CapitalOf(string country, string capital, Random random) => Framed(Capital(country, capital, random), random);
 
-    /// <summary>Whether pretraining leaves a question out, in all frames and manners: one in ten. A greeting is never left out: its reply does not follow from others.</summary>
+    /// <summary>Whether pretraining leaves a question in its wording out, in all frames and manners: one in ten. A greeting is never left out: its reply does not follow from others.</summary>
     public static bool IsHeldOut(Question question) => question.Kind != QuestionKind.SmallTalk && SHA256.HashData(Encoding.UTF8.GetBytes(question.Combination))[0] % 10 == 0;
 
     private static Question Framed(Question question, Random random) =>
@@ -52,22 +50,22 @@ internal static class Questions
                 return Capital(country, capital, random);
             case 1:
                 var (animal, home) = Pick(Lexicon.Homes, random);
-                return Told(QuestionKind.Fact, animal, wording, $"The {animal} lives in {home}.", home, $"Where does the {animal} live?", $"What is the home of the {animal}?", $"Where can I find the {animal}?");
+                return Told(QuestionKind.Fact, "home", animal, wording, $"The {animal} lives in {home}.", home, $"Where does the {animal} live?", $"What is the home of the {animal}?", $"Where can I find the {animal}?");
             case 2:
                 var (tool, use) = Pick(Lexicon.Uses, random);
-                return Told(QuestionKind.Fact, tool, wording, $"The {tool} is for {use}.", use, $"What is the {tool} for?", $"What do people use the {tool} for?", $"Why would I need the {tool}?");
+                return Told(QuestionKind.Fact, "use", tool, wording, $"The {tool} is for {use}.", use, $"What is the {tool} for?", $"What do people use the {tool} for?", $"Why would I need the {tool}?");
             case 3:
                 var pair = Pick(Lexicon.Opposites, random);
                 var (word, opposite) = random.Next(2) == 0 ? pair : (pair.Other, pair.One);
-                return Told(QuestionKind.Fact, word, wording, $"The opposite of {word} is {opposite}.", opposite, $"What is the opposite of {word}?", $"Which word is the opposite of {word}?", $"Give me the opposite of {word}.");
+                return Told(QuestionKind.Fact, "opposite", word, wording, $"The opposite of {word} is {opposite}.", opposite, $"What is the opposite of {word}?", $"Which word is the opposite of {word}?", $"Give me the opposite of {word}.");
             default:
                 var (thing, colour) = Pick(Lexicon.Colours, random);
-                return Told(QuestionKind.Fact, thing, wording, $"The colour of {thing} is {colour}.", colour, $"What colour is {thing}?", $"Which colour does {thing} have?", $"Tell me the colour of {thing}.");
+                return Told(QuestionKind.Fact, "colour", thing, wording, $"The colour of {thing} is {colour}.", colour, $"What colour is {thing}?", $"Which colour does {thing} have?", $"Tell me the colour of {thing}.");
         }
     }
 
     private static Question Capital(string country, string capital, Random random) => Told(
-        QuestionKind.Fact, country, random.Next(4), $"The capital of {country} is {capital}.", capital,
+        QuestionKind.Fact, "capital", country, random.Next(4), $"The capital of {country} is {capital}.", capital,
         $"What is the capital of {country}?", $"Which city is the capital of {country}?", $"Name the capital of {country}.", $"Do you know the capital of {country}?");
 
     private static Question Arithmetic(Random random)
@@ -79,24 +77,23 @@ internal static class Questions
         {
             case 0:
             case 1:
-                // Held out whichever number comes first.
                 return Told(
-                    QuestionKind.Arithmetic, "sum", wording, $"{one} plus {other} is {one + other}.", Text(one + other),
+                    QuestionKind.Arithmetic, "sum", "sum", wording, $"{one} plus {other} is {one + other}.", Text(one + other),
                     $"What is {one} plus {other}?", $"How much is {one} + {other}?", $"Add {one} and {other}.")
-                    with { Number = one + other, Combination = $"sum {Math.Min(one, other)} {Math.Max(one, other)}" };
+                    with { Number = one + other };
             case 2:
                 var (large, small) = (Math.Max(one, other) + random.Next(6), Math.Min(one, other));
                 return Told(
-                    QuestionKind.Arithmetic, "difference", wording, $"{large} minus {small} is {large - small}.", Text(large - small),
+                    QuestionKind.Arithmetic, "difference", "difference", wording, $"{large} minus {small} is {large - small}.", Text(large - small),
                     $"What is {large} minus {small}?", $"How much is {large} - {small}?", $"Take {small} from {large}.")
-                    with { Number = large - small, Combination = $"difference {large} {small}" };
+                    with { Number = large - small };
             default:
                 other = other == one ? one + 1 : other;
                 var larger = Math.Max(one, other);
                 return Told(
-                    QuestionKind.Arithmetic, "larger", wording, $"The larger number is {larger}.", Text(larger),
+                    QuestionKind.Arithmetic, "larger", "larger", wording, $"The larger number is {larger}.", Text(larger),
                     $"Which is larger, {one} or {other}?", $"Is {one} or {other} the larger number?", $"Compare {one} and {other}: which is more?")
-                    with { Number = larger, Combination = $"larger {Math.Min(one, other)} {larger}" };
+                    with { Number = larger };
         }
     }
 
@@ -106,7 +103,7 @@ internal static class Questions
         string[] items = [.. category.Members.Take(count)];
         var number = Lexicon.Counts[count];
         return Told(
-            QuestionKind.List, category.Many, wording, $"{string.Join(", ", items[..^1])} and {items[^1]}.", string.Join(", ", items),
+            QuestionKind.List, "list", category.Many, wording, $"{string.Join(", ", items[..^1])} and {items[^1]}.", string.Join(", ", items),
             $"Name {number} {category.Many}.", $"List {number} {category.Many}.", $"Give me {number} {category.Many}.", $"Which {number} {category.Many} do you know?")
             with { Items = items, Combination = $"list {category.Many} {count} {wording}" };
     }
@@ -115,7 +112,7 @@ internal static class Questions
     {
         var (thing, wording) = (Pick(category.Members, random), random.Next(3));
         return Told(
-            QuestionKind.Kind, category.Many, wording, $"The word {thing} names {Article(category.One)} {category.One}.", category.One,
+            QuestionKind.Kind, "category", category.Many, wording, $"The word {thing} names {Article(category.One)} {category.One}.", category.One,
             $"What kind of thing is {thing}?", $"What sort of thing does {thing} name?", $"Tell me what {thing} is.")
             with { Combination = $"category {thing} {wording}" };
     }
@@ -129,7 +126,7 @@ internal static class Questions
         var isOne = other.Members.Contains(thing, StringComparer.Ordinal);
         var (article, label) = (Article(other.One), other.One);
         return Told(
-            QuestionKind.Kind, category.Many, random.Next(3),
+            QuestionKind.Kind, "is", category.Many, random.Next(3),
             isOne ? $"Yes, {thing} is {article} {label}." : $"No, {thing} is not {article} {label}.", isOne ? "yes" : "no",
             $"Is {thing} {article} {label}?", $"Would you call {thing} {article} {label}?", $"Tell me if {thing} is {article} {label}.")
             with { Combination = $"is {thing} {label}" };
@@ -141,7 +138,7 @@ internal static class Questions
         var one = Pick(category.Members, random);
         var other = Pick([.. category.Members.Where(member => member != one)], random);
         return Told(
-            QuestionKind.Opinion, category.Many, random.Next(3), "That is a matter of taste.", "neither",
+            QuestionKind.Opinion, "opinion", category.Many, random.Next(3), "That is a matter of taste.", "neither",
             $"Is {one} better than {other}?", $"Do you like {one} more than {other}?", $"Would you take {one} over {other}?")
             with { Pair = (one, other), Combination = $"opinion {one} {other}" };
     }
@@ -150,16 +147,17 @@ internal static class Questions
     {
         var (adjective, subject, verb, place) = (Pick(Lexicon.Adjectives, random), Pick(Lexicon.Subjects, random), Pick(Lexicon.Verbs, random), Pick(Lexicon.Places, random));
         var sentence = $"The {adjective} {subject} {verb.Now} {place}.";
-        var (ask, answer) = random.Next(4) switch
+        var (form, ask, answer) = random.Next(4) switch
         {
-            0 => ("Put this in the past: ", $"The {adjective} {subject} {verb.Then} {place}."),
-            1 => ("Make this a question: ", $"Who {verb.Now} {place}? The {adjective} {subject}."),
-            2 => ("Leave out the place: ", $"The {adjective} {subject} {verb.Now}."),
-            _ => ("Repeat this: ", sentence),
+            0 => ("past", "Put this in the past: ", $"The {adjective} {subject} {verb.Then} {place}."),
+            1 => ("question", "Make this a question: ", $"Who {verb.Now} {place}? The {adjective} {subject}."),
+            2 => ("shorten", "Leave out the place: ", $"The {adjective} {subject} {verb.Now}."),
+            _ => ("repeat", "Repeat this: ", sentence),
         };
         return new()
         {
             Kind = QuestionKind.Rewrite,
+            Form = form,
             Subject = subject,
             Text = ask + sentence,
             Sentence = answer,
@@ -175,6 +173,7 @@ internal static class Questions
         return new()
         {
             Kind = QuestionKind.SmallTalk,
+            Form = "greeting",
             Subject = greeting,
             Text = greeting,
             Sentence = reply,
@@ -184,9 +183,10 @@ internal static class Questions
         };
     }
 
-    private static Question Told(QuestionKind kind, string subject, int wording, string sentence, string shortAnswer, params ReadOnlySpan<string> wordings) => new()
+    private static Question Told(QuestionKind kind, string form, string subject, int wording, string sentence, string shortAnswer, params ReadOnlySpan<string> wordings) => new()
     {
         Kind = kind,
+        Form = form,
         Subject = subject,
         Text = wordings[wording],
         Sentence = char.ToUpperInvariant(sentence[0]) + sentence[1..],
