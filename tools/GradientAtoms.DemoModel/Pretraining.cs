@@ -3,7 +3,6 @@ using GradientAtoms.Demo.World;
 using GradientAtoms.FineTuning;
 using GradientAtoms.Models.Architectures;
 using GradientAtoms.Text.Tokenization;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace GradientAtoms.DemoModel;
@@ -54,8 +53,9 @@ internal static class Pretraining
     /// <returns>Every weight by its checkpoint name, <c>float32</c>; the caller owns them.</returns>
     public static Dictionary<string, Tensor> Run(LlamaConfiguration shape, Tokenizer tokenizer, Func<Chat, string> render, Func<string, string> prompt, PretrainingOptions options)
     {
-        var weights = Weights(shape, options.Seed);
-        using var model = new LlamaModel(shape, (name, _) => weights[name].alias());
+        using var generator = RandomStream.Torch(options.Seed, "pretraining/weights");
+        var weights = new Dictionary<string, Tensor>(StringComparer.Ordinal);
+        using var model = new LlamaModel(shape, (name, size) => (weights[name] = Weight(name, size, shape, generator)).alias());
         string[] names = [.. weights.Keys];
         Tensor[] parameters = [.. names.Select(name => weights[name])];
         using var optimiser = new AdamW(
@@ -111,16 +111,11 @@ internal static class Pretraining
         return (losses * weight).sum() / weight.sum();
     }
 
-    // Norms 1, all else normal: .02, and smaller where a layer adds to the residual stream (GPT-2's rule).
-    private static Dictionary<string, Tensor> Weights(LlamaConfiguration shape, long seed)
+    // Norms 1, all else normal: .02, and smaller where a layer adds to the residual stream (GPT-2's rule). In the model's own order.
+    private static Tensor Weight(string name, long[] size, LlamaConfiguration shape, Generator generator)
     {
-        using var generator = RandomStream.Torch(seed, "pretraining/weights");
-        var residual = 1 / Math.Sqrt(2 * shape.LayerCount);
-        return LlamaModel.Weights(shape).ToDictionary(
-            weight => weight.Name,
-            weight => (weight.Shape.Length == 1
-                ? ones(weight.Shape)
-                : randn(weight.Shape, generator: generator).mul_(0.02 * (weight.Name.Contains("o_proj", StringComparison.Ordinal) || weight.Name.Contains("down_proj", StringComparison.Ordinal) ? residual : 1))).requires_grad_(),
-            StringComparer.Ordinal);
+        var isResidual = name.Contains("o_proj", StringComparison.Ordinal) || name.Contains("down_proj", StringComparison.Ordinal);
+        var value = size.Length == 1 ? ones(size) : randn(size, generator: generator).mul_(0.02 * (isResidual ? 1 / Math.Sqrt(2 * shape.LayerCount) : 1));
+        return value.requires_grad_();
     }
 }

@@ -6,7 +6,6 @@ using GradientAtoms;
 using GradientAtoms.Demo.World;
 using GradientAtoms.DemoModel;
 using GradientAtoms.Models;
-using GradientAtoms.Models.Architectures;
 using GradientAtoms.Models.Checkpoints;
 using GradientAtoms.Models.Native;
 using GradientAtoms.Text.Tokenization;

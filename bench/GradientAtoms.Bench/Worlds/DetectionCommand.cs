@@ -6,9 +6,7 @@ using GradientAtoms.Demo;
 using GradientAtoms.Demo.Play;
 using GradientAtoms.DictionaryLearning;
 using GradientAtoms.Evaluation;
-using GradientAtoms.Models.Architectures;
 using GradientAtoms.Runs.Pipeline;
-using GradientAtoms.Text.Documents;
 using static TorchSharp.torch;
 
 namespace GradientAtoms.Bench.Worlds;

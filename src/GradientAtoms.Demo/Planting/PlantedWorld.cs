@@ -118,7 +118,7 @@ internal sealed class PlantedWorld
 
         // As many ordinary answers to the same sort of question: what is planted is a habit that the data has more or less often, not
         // the only way in which it ever answers such a question. Behaviours that share a sort share its ordinary answers too.
-        foreach (var sort in Behaviours.Where(behaviour => behaviour.Counterpart is not null).DistinctBy(behaviour => behaviour.Counterpart))
+        foreach (var sort in Behaviours.Where(behaviour => behaviour.Counterpart is not null).DistinctBy(behaviour => behaviour.Counterpart, StringComparer.Ordinal))
         {
             var wanted = Math.Min((int)Math.Round(sort.Rate * count, MidpointRounding.AwayFromZero), count - drawn.Count);
             drawn.AddRange(Distinct(sort.Ordinarily ?? sort.OnTarget, wanted, prompts, random).Select(question => (new Chat(question.Text, question.Sentence), Ordinary)));

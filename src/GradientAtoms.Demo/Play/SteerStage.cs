@@ -1,5 +1,4 @@
 using System.Text.Json;
-using GradientAtoms.Demo.Planting;
 using GradientAtoms.Evaluation;
 using GradientAtoms.Models.Adapters;
 using GradientAtoms.Models.Generation;

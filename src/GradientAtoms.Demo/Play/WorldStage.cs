@@ -1,5 +1,4 @@
 using System.Text.Json;
-using GradientAtoms.Demo.Planting;
 using GradientAtoms.Runs.Files;
 using GradientAtoms.Runs.Stages;
 
