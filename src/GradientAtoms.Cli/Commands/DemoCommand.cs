@@ -82,10 +82,8 @@ internal static class DemoCommand
             rates.Write(writer, context.Host.Width);
             var widest = result.Steered.Max(steered => steered.OnTarget.More.Interval is var interval ? interval.High - interval.Low : 0);
             writer.WriteLine($"Rates are of sampled answers; the widest 95 % interval is {Percent(widest)} wide.");
-            foreach (var (name, warning) in result.Steered.SelectMany(steered => steered.Warnings.Select(warning => (steered.Name, warning))))
-            {
-                writer.WriteLine($"warning: {name}: {Plain.Line(warning)}");
-            }
+            var bounded = result.Steered.Sum(steered => ((double[])[steered.KlMore, steered.KlLess]).Count(measured => measured < 0.9 * options.Kl));
+            writer.WriteLine($"{Plain.Count(bounded)} of {Plain.Count(2 * result.Steered.Count)} steps are smaller than asked for: they act on their own prompts far more than on neutral ones, and stop there ({Path.Combine(options.Out, "steered.json")}).");
         }
 
         writer.WriteLine();

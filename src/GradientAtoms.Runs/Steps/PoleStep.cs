@@ -15,6 +15,9 @@ public sealed record PoleStepOptions
     /// <summary>The KL a token on neutral prompts, in nats, that the step is to have; not looked at where <see cref="Step"/> is given.</summary>
     public double Kl { get; init; } = 0.1;
 
+    /// <summary>The KL a token on the pole's own documents may be at most this many times <see cref="Kl"/>; the step is smaller where it would be more.</summary>
+    public double TargetCap { get; init; } = 3;
+
     /// <summary>The step itself; null: calibrated to <see cref="Kl"/>. Above 0.</summary>
     public double? Step { get; init; }
 
@@ -65,14 +68,18 @@ public sealed class PoleStep : IDisposable
         var (atom, pole) = session.FindPole(poleId);
         var adapter = session.Adapter;
         var more = DirectionOf(session, atom, pole, options.Mode);
+        var documents = TopDocuments(session, pole, options.SignDocuments);
         using var neutral = options.Step is null ? NeutralMeter(session, cancellationToken) : null;
+
+        // A behaviour that acts on some prompts only leaves neutral ones alone while the step explodes on its own: those bound it too.
+        using var target = options.Step is null ? new KlMeter(session.Model.Loaded.Model, [adapter], documents, null, cancellationToken) : null;
         var turned = false;
         while (true)
         {
             var way = options.Less ? more.Reversed() : more;
-            var calibration = neutral is null ? null : KlCalibration.Calibrate(adapter, way, neutral, null, new() { Kl = options.Kl }, progress, cancellationToken);
+            var calibration = neutral is null ? null : KlCalibration.Calibrate(adapter, way, neutral, target, new() { Kl = options.Kl, TargetCap = options.TargetCap, IsLess = options.Less }, progress, cancellationToken);
             var size = options.Step ?? calibration!.Step;
-            var sign = SignCheck.Measure(session.Model.Loaded.Model, adapter, more, TopDocuments(session, pole, options.SignDocuments), size / 4, null, cancellationToken);
+            var sign = SignCheck.Measure(session.Model.Loaded.Model, adapter, more, documents, size / 4, null, cancellationToken);
             if (sign.Verdict != SignVerdict.Less || turned)
             {
                 if (options.Less)

@@ -21,6 +21,9 @@ public sealed record KlCalibrationOptions
     /// <summary>The KL a token on the target documents may be at most this many times <see cref="Kl"/>.</summary>
     public double TargetCap { get; init; } = 10;
 
+    /// <summary>Whether the direction is meant to make the target less likely: where it does, that is no warning.</summary>
+    public bool IsLess { get; init; }
+
     /// <summary>The first step that is tried, or null for one of a hundredth of the adapter's norm. It decides no more than the number of measurements.</summary>
     public double? InitialStep { get; init; }
 }
@@ -191,7 +194,7 @@ public static class KlCalibration
             warnings.Add($"the step acts on its target far more than on neutral text: the KL there, {Number(chosen.Target!.Mean)}, bounds the step");
         }
 
-        if (hasTarget && chosen.Target!.LogLikelihoodChange is { } change)
+        if (hasTarget && !options.IsLess && chosen.Target!.LogLikelihoodChange is { } change)
         {
             var best = curve.Where(point => point.Step <= chosen.Step).MaxBy(point => point.Target!.LogLikelihoodChange)!;
             if (change < 0)
