@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Globalization;
 using GradientAtoms.DictionaryLearning;
 using GradientAtoms.Runs.Pipeline;
+using GradientAtoms.Runs.Planning;
 using GradientAtoms.Text.Documents;
 
 namespace GradientAtoms.Cli;

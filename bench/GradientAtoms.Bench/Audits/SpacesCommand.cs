@@ -4,6 +4,7 @@ using GradientAtoms.Coordinates;
 using GradientAtoms.DictionaryLearning;
 using GradientAtoms.Evaluation;
 using GradientAtoms.Runs.Pipeline;
+using GradientAtoms.Runs.Planning;
 using static TorchSharp.torch;
 
 namespace GradientAtoms.Bench.Audits;

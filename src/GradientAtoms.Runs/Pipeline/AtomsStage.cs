@@ -5,6 +5,7 @@ using GradientAtoms.Gradients;
 using GradientAtoms.Models.Checkpoints;
 using GradientAtoms.Runs.Files;
 using GradientAtoms.Runs.Formats;
+using GradientAtoms.Runs.Planning;
 using GradientAtoms.Runs.Stages;
 using static TorchSharp.torch;
 

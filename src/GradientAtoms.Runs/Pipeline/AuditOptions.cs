@@ -1,25 +1,7 @@
 using GradientAtoms.DictionaryLearning;
+using GradientAtoms.Runs.Planning;
 
 namespace GradientAtoms.Runs.Pipeline;
-
-/// <summary>How gradients are kept.</summary>
-public enum CoordinateKind
-{
-    /// <summary>Exact where it fits, else a sketch.</summary>
-    Auto,
-
-    /// <summary>All of them: nothing is lost.</summary>
-    Exact,
-
-    /// <summary>A seeded random sketch of the whitened gradients.</summary>
-    Sketch,
-
-    /// <summary>As the reference implementation has it: the coordinates of the 50 largest Kronecker eigenvalues of each map.</summary>
-    Reference,
-
-    /// <summary>All of them, not whitened: a baseline.</summary>
-    Raw,
-}
 
 /// <summary>What an audit is to do. Every default is what <c>gatoms audit</c> does without the option.</summary>
 public sealed record AuditOptions

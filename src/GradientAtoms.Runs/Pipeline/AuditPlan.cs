@@ -24,13 +24,7 @@ public static class AuditPlan
         VocabularySize = model.VocabularySize,
         Layout = Layout(options, model),
         Atoms = options.Atoms ?? Math.Clamp((int)(documents.Count * (1 - options.HeldOut)) / 8, 1, 200),
-        Coordinates = options.Coordinates switch
-        {
-            CoordinateKind.Exact or CoordinateKind.Raw => Planning.CoordinateKind.Exact,
-            CoordinateKind.Sketch => Planning.CoordinateKind.Sketch,
-            CoordinateKind.Reference => Planning.CoordinateKind.Reference,
-            _ => null,
-        },
+        Coordinates = options.Coordinates,
         SketchSize = options.SketchSize,
         SampleShare = options.SampleShare,
         TuneEpochs = options.Adapter is null ? options.Epochs : 0,

@@ -3,6 +3,7 @@ using GradientAtoms.Coordinates;
 using GradientAtoms.Gradients;
 using GradientAtoms.Models.Checkpoints;
 using GradientAtoms.Runs.Files;
+using GradientAtoms.Runs.Planning;
 using GradientAtoms.Runs.Stages;
 using static TorchSharp.torch;
 

@@ -1,6 +1,7 @@
 using System.Text.Json.Nodes;
 using GradientAtoms.Gradients;
 using GradientAtoms.Runs.Formats;
+using GradientAtoms.Runs.Planning;
 using GradientAtoms.Runs.Stages;
 using GradientAtoms.Text.Documents;
 using static TorchSharp.torch;

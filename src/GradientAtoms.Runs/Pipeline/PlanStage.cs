@@ -48,9 +48,7 @@ internal static class PlanStage
     private static (CoordinateChoice Choice, string Why) Decide(AuditOptions options, PlanRequest request)
     {
         var plan = Planner.Plan(request);
-        return plan.Coordinates == Planning.CoordinateKind.Sketch
-            ? (new(CoordinateKind.Sketch, (int)plan.RowSize), plan.Why)
-            : (new(options.Coordinates == CoordinateKind.Auto ? CoordinateKind.Exact : options.Coordinates, options.SketchSize), plan.Why);
+        return (new(plan.Coordinates, plan.Coordinates == CoordinateKind.Sketch ? (int)plan.RowSize : options.SketchSize), plan.Why);
     }
 
     // Gradients of the same documents and parameters are not computed anew because the disk has filled up since, or because atoms are asked for in another number.

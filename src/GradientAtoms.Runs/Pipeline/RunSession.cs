@@ -8,6 +8,7 @@ using GradientAtoms.Models.Adapters;
 using GradientAtoms.Models.Checkpoints;
 using GradientAtoms.Runs.Files;
 using GradientAtoms.Runs.Formats;
+using GradientAtoms.Runs.Planning;
 using GradientAtoms.Steering;
 using GradientAtoms.Text.Documents;
 using static TorchSharp.torch;

@@ -2,19 +2,6 @@ using GradientAtoms.Gradients;
 
 namespace GradientAtoms.Runs.Planning;
 
-/// <summary>The coordinates that rows are kept in.</summary>
-public enum CoordinateKind
-{
-    /// <summary>Whitened rows as they are; inner products are exact.</summary>
-    Exact,
-
-    /// <summary>A seeded sketch of the whitened rows; inner products are off by about 1/√k.</summary>
-    Sketch,
-
-    /// <summary>The reference's: a fixed number of coordinates of each map.</summary>
-    Reference,
-}
-
 /// <summary>How fast the machine is. The defaults were measured on two cores with AVX2.</summary>
 public sealed record Speeds
 {
@@ -60,8 +47,8 @@ public sealed record PlanRequest
     /// <summary>Atoms, K.</summary>
     public required int Atoms { get; init; }
 
-    /// <summary>Coordinates that were asked for; null: the planner chooses.</summary>
-    public CoordinateKind? Coordinates { get; init; }
+    /// <summary>How gradients are to be kept.</summary>
+    public CoordinateKind Coordinates { get; init; } = CoordinateKind.Auto;
 
     /// <summary>Share of the documents that the first pass takes, where not all gradients are kept.</summary>
     public double SampleShare { get; init; } = 0.15;

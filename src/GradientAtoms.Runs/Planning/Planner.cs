@@ -33,7 +33,7 @@ public static class Planner
 
         var plan = request.Coordinates switch
         {
-            CoordinateKind.Exact => Exact(request, "asked for"),
+            CoordinateKind.Exact or CoordinateKind.Raw => Exact(request, request.Coordinates, "asked for"),
             CoordinateKind.Sketch => Sketch(request, request.SketchSize, "asked for"),
             CoordinateKind.Reference => Reference(request),
             _ => Choose(request),
@@ -50,7 +50,7 @@ public static class Planner
         }
         else
         {
-            var exact = Exact(request, string.Create(CultureInfo.InvariantCulture, $"{request.Documents:N0} documents and their rows fit: nothing is lost"));
+            var exact = Exact(request, CoordinateKind.Exact, string.Create(CultureInfo.InvariantCulture, $"{request.Documents:N0} documents and their rows fit: nothing is lost"));
             if (Overrun(request, exact) is not { } overrun)
             {
                 return exact;
@@ -70,17 +70,17 @@ public static class Planner
         }
     }
 
-    private static RunPlan Exact(PlanRequest request, string why)
+    private static RunPlan Exact(PlanRequest request, CoordinateKind kind, string why)
     {
         if (request.Documents > LargestExact)
         {
-            throw new PlanException("GA3004", "--coordinates exact", string.Create(CultureInfo.InvariantCulture, $"{request.Documents:N0} documents, exact coordinates take up to {LargestExact:N0}"), "Use --coordinates sketch, or fewer documents (--limit).");
+            throw new PlanException("GA3004", $"--coordinates {kind.ToString().ToLowerInvariant()}", string.Create(CultureInfo.InvariantCulture, $"{request.Documents:N0} documents, exact coordinates take up to {LargestExact:N0}"), "Use --coordinates sketch, or fewer documents (--limit).");
         }
 
-        var all = Make(request, CoordinateKind.Exact, request.Layout.Size, Math.Min(request.Documents, request.Layout.Size), keepsAll: true, why);
+        var all = Make(request, kind, request.Layout.Size, Math.Min(request.Documents, request.Layout.Size), keepsAll: true, why);
         return all.DiskBytes <= request.Budget.DiskBytes
             ? all
-            : Make(request, CoordinateKind.Exact, request.Layout.Size, Math.Min(request.Documents, request.Layout.Size), keepsAll: false, why);
+            : Make(request, kind, request.Layout.Size, Math.Min(request.Documents, request.Layout.Size), keepsAll: false, why);
     }
 
     private static RunPlan Sketch(PlanRequest request, int size, string why) => Make(request, CoordinateKind.Sketch, size, size, keepsAll: false, why);
@@ -105,7 +105,7 @@ public static class Planner
             Why = why,
             RowSize = rowSize,
             DictionarySize = dictionarySize,
-            CosineError = kind switch { CoordinateKind.Exact => 0, CoordinateKind.Sketch => 1 / Math.Sqrt(rowSize), _ => null },
+            CosineError = kind switch { CoordinateKind.Exact or CoordinateKind.Raw => 0, CoordinateKind.Sketch => 1 / Math.Sqrt(rowSize), _ => null },
             KeepsAllGradients = keepsAll,
             SampleDocuments = sample,
             BlockDocuments = block,
@@ -124,6 +124,7 @@ public static class Planner
 
     private static List<PlannedStage> Stages(PlanRequest request, CoordinateKind kind, long rowSize, long dictionarySize, bool keepsAll, int sample, int block)
     {
+        var isSketch = kind == CoordinateKind.Sketch;
         var (documents, parameters, atoms, speeds) = ((long)request.Documents, request.Layout.Size, (long)request.Atoms, request.Speeds);
         var modelBytes = RuntimeBytes + (request.ModelParameters * 4);
         var pass = PassSeconds(request);
@@ -146,10 +147,10 @@ public static class Planner
             + EigenSeconds(request), inPass + (2 * covariance)));
 
         var fullPass = (keepsAll ? documents * parameters * 4 / speeds.DiskBytes : pass) + (documents * rotation) + (documents * rowSize * 4 / speeds.DiskBytes);
-        var sketchWork = kind == CoordinateKind.Sketch ? documents * parameters * Math.Log2(Math.Max(2, parameters)) * 2 / speeds.MatrixFlops * 10 : 0;
+        var sketchWork = isSketch ? documents * parameters * Math.Log2(Math.Max(2, parameters)) * 2 / speeds.MatrixFlops * 10 : 0;
         stages.Add(new("gradients", fullPass + sketchWork, inPass + (Math.Min(block, documents) * (rowSize + parameters) * 4) + (covariance / 2)));
 
-        if (kind == CoordinateKind.Exact)
+        if (!isSketch)
         {
             // Gram matrix, its eigenvectors in float64, and the coordinates.
             var gram = (2.0 * documents * documents * parameters / speeds.MatrixFlops) + (25.0 * documents * documents * documents / speeds.MatrixFlops * 4);

@@ -15,7 +15,7 @@ public sealed record PlannedFile(string Name, long Bytes, bool Temporary);
 /// <summary>What a run will do and take, and why. Sizes follow from the shapes; seconds are estimates.</summary>
 public sealed record RunPlan
 {
-    /// <summary>The coordinates that rows are kept in.</summary>
+    /// <summary>How gradients are kept; never <see cref="CoordinateKind.Auto"/>.</summary>
     public required CoordinateKind Coordinates { get; init; }
 
     /// <summary>Why these.</summary>

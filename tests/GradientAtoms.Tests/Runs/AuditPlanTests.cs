@@ -2,7 +2,6 @@ using GradientAtoms.Runs;
 using GradientAtoms.Runs.Pipeline;
 using GradientAtoms.Runs.Planning;
 using GradientAtoms.Tests.Support;
-using CoordinateKind = GradientAtoms.Runs.Pipeline.CoordinateKind;
 
 namespace GradientAtoms.Tests.Runs;
 

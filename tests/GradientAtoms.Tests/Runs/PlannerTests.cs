@@ -118,6 +118,24 @@ public sealed class PlannerTests
         Assert.Equal(CoordinateKind.Exact, Planner.Plan(request with { Documents = 10_000 }).Coordinates);
     }
 
+    [Theory]
+    [InlineData(CoordinateKind.Auto, CoordinateKind.Exact)]
+    [InlineData(CoordinateKind.Exact, CoordinateKind.Exact)]
+    [InlineData(CoordinateKind.Raw, CoordinateKind.Raw)]
+    [InlineData(CoordinateKind.Sketch, CoordinateKind.Sketch)]
+    [InlineData(CoordinateKind.Reference, CoordinateKind.Reference)]
+    public void A_plan_has_the_coordinates_that_were_asked_for_or_names_those_that_it_chose(CoordinateKind asked, CoordinateKind planned) =>
+        Assert.Equal(planned, Planner.Plan(Request() with { Coordinates = asked }).Coordinates);
+
+    [Fact]
+    public void Raw_coordinates_take_what_exact_ones_take()
+    {
+        var (exact, raw) = (Planner.Plan(Request() with { Coordinates = CoordinateKind.Exact }), Planner.Plan(Request() with { Coordinates = CoordinateKind.Raw }));
+        Assert.Equal(exact with { Coordinates = CoordinateKind.Raw, Files = raw.Files, Stages = raw.Stages }, raw);
+        Assert.Equal(exact.Files, raw.Files);
+        Assert.Equal(exact.Stages, raw.Stages);
+    }
+
     [Fact]
     public void The_reference_projection_has_its_coordinates_of_each_map()
     {

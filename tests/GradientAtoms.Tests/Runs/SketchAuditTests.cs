@@ -1,6 +1,7 @@
 using GradientAtoms.Models.Checkpoints;
 using GradientAtoms.Runs;
 using GradientAtoms.Runs.Pipeline;
+using GradientAtoms.Runs.Planning;
 using GradientAtoms.Steering;
 using GradientAtoms.Tests.Support;
 using static TorchSharp.torch;

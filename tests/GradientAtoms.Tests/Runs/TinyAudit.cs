@@ -1,5 +1,6 @@
 using System.Text.Json.Nodes;
 using GradientAtoms.Runs.Pipeline;
+using GradientAtoms.Runs.Planning;
 using GradientAtoms.Tests.Support;
 using GradientAtoms.Tests.Tokenization;
 using static TorchSharp.torch;
