@@ -1,8 +1,8 @@
 using System.CommandLine;
-using GradientAtoms.Models.Adapters;
 using GradientAtoms.Models.Generation;
 using GradientAtoms.Runs.Pipeline;
 using GradientAtoms.Runs.Steps;
+using GradientAtoms.Steering;
 
 namespace GradientAtoms.Cli.Commands;
 
@@ -39,23 +39,18 @@ internal static class SteerCommand
             var sampling = new GenerationOptions { MaxNewTokens = parse.GetValue(maxNewTokens) ?? 128, Temperature = parse.GetValue(temperature) ?? 0, Seed = (ulong)(parse.GetValue(seed) ?? 0) };
             step.UseThreads(parse);
             using var session = new RunSession(parse.GetRequiredValue(run), step.ModelOf(parse));
-            var answers = new List<Answer>();
+            session.FindPole(parse.GetRequiredValue(pole)); // a slip of the pen is told before the model is loaded
+            var tokens = asked.Select(text => Tokens(session, text)).ToList();
+            var loaded = session.Model.Loaded;
+            IReadOnlyList<SideBySideAnswer> generated = [];
             using var chosen = context.Track(ladder =>
             {
                 var found = PoleStep.Choose(session, parse.GetRequiredValue(pole), step.Read(parse), ladder, context.CancellationToken);
-                using var steered = found.ToAdapter(session.Adapter);
-                foreach (var text in asked)
-                {
-                    ladder.Report(new("answers", answers.Count, asked.Count, "prompts"));
-                    answers.Add(new(
-                        text,
-                        Generate(session, session.Adapter, text, sampling, context.CancellationToken),
-                        Generate(session, steered, text, sampling, context.CancellationToken)));
-                }
-
-                ladder.Report(new("answers", answers.Count, asked.Count, "prompts"));
+                generated = SideBySide.Generate(loaded.Model, session.Adapter, found.Direction, found.Size, tokens, sampling with { StopIds = loaded.StopIds }, ladder, context.CancellationToken);
                 return found;
             });
+            string Text(GeneratedTokens answer) => loaded.Tokenizer.Decode(answer.Tokens, skipSpecialTokens: true).Trim();
+            var answers = generated.Select(answer => new Answer(asked[answer.Prompt], Text(answer.Unsteered), Text(answer.Steered))).ToList();
             context.Print("gatoms/steer", new { Run = parse.GetRequiredValue(run), Step = StepArguments.Describe(chosen), Answers = answers }, writer =>
             {
                 StepArguments.Write(writer, chosen);
@@ -89,17 +84,13 @@ internal static class SteerCommand
         return lines.Length > 0 ? lines : throw UsageException.Combination("gatoms steer", $"--prompts {file} is empty", "give a text file with one prompt a line");
     }
 
-    private static string Generate(RunSession session, LoraAdapter adapter, string prompt, GenerationOptions sampling, CancellationToken cancellationToken)
+    private static int[] Tokens(RunSession session, string prompt)
     {
         var loaded = session.Model.Loaded;
         var tokens = session.Model.EncodePrompt(prompt, session.Options);
-        if (tokens.Length >= loaded.Model.ContextLength)
-        {
-            throw UsageException.Combination("gatoms steer", $"a prompt has {Plain.Count(tokens.Length)} tokens, the model's context is {Plain.Count(loaded.Model.ContextLength)}", "shorten the prompt");
-        }
-
-        var generated = TextGenerator.Generate(loaded.Model, tokens, sampling with { StopIds = loaded.StopIds }, [adapter], null, cancellationToken);
-        return loaded.Tokenizer.Decode(generated.Tokens, skipSpecialTokens: true).Trim();
+        return tokens.Length < loaded.Model.ContextLength
+            ? tokens
+            : throw UsageException.Combination("gatoms steer", $"a prompt has {Plain.Count(tokens.Length)} tokens, the model's context is {Plain.Count(loaded.Model.ContextLength)}", "shorten the prompt");
     }
 
     private static void Write(TextWriter writer, Answer answer, int? width)

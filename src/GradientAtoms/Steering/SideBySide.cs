@@ -24,7 +24,7 @@ public static class SideBySide
     /// <param name="step">The step; exact, not linearised.</param>
     /// <param name="prompts">Token ids of each prompt, the generation prompt of the chat template included.</param>
     /// <param name="options">Length, sampling, stop tokens; its seed holds for every answer.</param>
-    /// <param name="progress">Told once a prompt.</param>
+    /// <param name="progress">Told before the first prompt and after each.</param>
     /// <param name="cancellationToken">Looked at before every token.</param>
     public static IReadOnlyList<SideBySideAnswer> Generate(
         CausalLanguageModel model,
@@ -38,6 +38,7 @@ public static class SideBySide
     {
         using var steered = direction.ToAdapter(adapter, step);
         var answers = new List<SideBySideAnswer>();
+        progress?.Report(new("answers", 0, prompts.Count, "prompts"));
         foreach (var prompt in prompts)
         {
             answers.Add(new(
