@@ -5,7 +5,6 @@ using GradientAtoms.Gradients;
 using GradientAtoms.Models.Checkpoints;
 using GradientAtoms.Runs.Files;
 using GradientAtoms.Runs.Formats;
-using GradientAtoms.Runs.Planning;
 using GradientAtoms.Runs.Stages;
 using static TorchSharp.torch;
 
@@ -17,14 +16,14 @@ internal static class AtomsStage
     public const string Name = "atoms";
     public const string Map = "map.json";
 
-    public static Stage Create(AuditOptions options, ModelFiles model, CoordinateKind kind) => new()
+    public static Stage Create(ModelFiles model) => new()
     {
         Name = Name,
         DependsOn = [DocumentsStage.Name, AdapterStage.Name, GradientsStage.Name, CoordinatesStage.Name, DictionaryStage.Name],
-        Run = context => Run(context, options, model, kind),
+        Run = context => Run(context, model),
     };
 
-    private static void Run(StageContext context, AuditOptions options, ModelFiles model, CoordinateKind kind)
+    private static void Run(StageContext context, ModelFiles model)
     {
         using var scope = NewDisposeScope();
         using var adapter = model.LoadAdapter(context.Folder.PathOf(RunFiles.Adapter));
@@ -38,7 +37,7 @@ internal static class AtomsStage
         var shares = AtomShares.Of(coordinates.Rows, codes, atoms);
 
         // A sketched atom is no combination of documents: where it lies in the network is not known.
-        var (modules, moduleShares) = coordinates.CanLift ? ModuleShares(context, options, layout, kind, coordinates, atoms) : (null, null);
+        var (modules, moduleShares) = coordinates.CanLift ? ModuleShares(context, layout, coordinates, atoms) : (null, null);
         using var cosines = DocumentCosines.Open(context.Folder, coordinatesFile);
         var built = AtomBuilder.Build(
             codes,
@@ -66,11 +65,11 @@ internal static class AtomsStage
 
     // Squared norm of each atom, brought back to the whitened space of all parameters, by module.
     private static (List<string>? Names, double[,]? Shares) ModuleShares(
-        StageContext context, AuditOptions options, ParameterLayout layout, CoordinateKind kind, GramCoordinates coordinates, Tensor atoms)
+        StageContext context, ParameterLayout layout, GramCoordinates coordinates, Tensor atoms)
     {
         using var scope = NewDisposeScope();
         using var rows = RunReader.OpenRows(context.Folder);
-        using var whitening = CoordinatesStage.ReadWhitening(context.Folder, layout, kind, options.Damping);
+        using var whitening = CoordinatesStage.ReadWhitening(context.Folder, layout);
         var energies = RowCombination.EnergyByMap(rows, layout, whitening, coordinates.DocumentWeights(atoms), context.Progress, context.CancellationToken); // [K, maps]
         var modules = layout.Maps.Select(map => map.ModuleName).Distinct(StringComparer.Ordinal).ToList();
         var total = energies.sum(1).data<double>().ToArray();

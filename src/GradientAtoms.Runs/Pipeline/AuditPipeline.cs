@@ -37,7 +37,7 @@ public static class AuditPipeline
         Do(GradientsStage.Create(options, model, choice));
         Do(CoordinatesStage.Create(options, model, choice.Kind));
         Do(DictionaryStage.Create(options));
-        Do(AtomsStage.Create(options, model, choice.Kind));
+        Do(AtomsStage.Create(model));
         Do(Reports.ReportStage.Create(options, model));
         run.Save();
         return new(outcomes);

@@ -3,6 +3,7 @@ using GradientAtoms.Coordinates;
 using GradientAtoms.Gradients;
 using GradientAtoms.Models.Checkpoints;
 using GradientAtoms.Runs.Files;
+using GradientAtoms.Runs.Manifest;
 using GradientAtoms.Runs.Planning;
 using GradientAtoms.Runs.Stages;
 using static TorchSharp.torch;
@@ -26,7 +27,7 @@ internal static class CoordinatesStage
             using var adapter = model.LoadAdapter(context.Folder.PathOf(RunFiles.Adapter));
             var layout = model.LayoutOf(adapter);
             var learning = DocumentsStage.ReadTexts(context.Folder).Select(text => !text.HeldOut).ToList();
-            using var whitening = ReadWhitening(context.Folder, layout, kind, options.Damping);
+            using var whitening = MakeWhitening(context.Folder, layout, kind, eigenvalues => Whitening.Ekfac(eigenvalues, options.Damping));
             if (kind == CoordinateKind.Sketch)
             {
                 FromSketches(context, layout, whitening, learning, options.Center);
@@ -38,8 +39,19 @@ internal static class CoordinatesStage
         },
     };
 
-    /// <summary>How a run whitens. The caller owns it.</summary>
-    public static Whitening ReadWhitening(RunFolder run, ParameterLayout layout, CoordinateKind kind, double damping)
+    /// <summary>How a run keeps gradients.</summary>
+    /// <exception cref="RunFolderException">GA2607: it has no coordinates.</exception>
+    public static CoordinateKind KindOf(RunFolder run) => Enum.Parse<CoordinateKind>((string)Record(run).Options["coordinates"]!, ignoreCase: true);
+
+    /// <summary>How the coordinates of a run were whitened, as their stage recorded it: the run's options may be those of an audit that never got here. The caller owns it.</summary>
+    /// <exception cref="RunFolderException">GA2607: it has no coordinates.</exception>
+    public static Whitening ReadWhitening(RunFolder run, ParameterLayout layout) =>
+        MakeWhitening(run, layout, KindOf(run), eigenvalues => Whitening.EkfacDamped(eigenvalues, (double)Record(run).Notes["damping"]!));
+
+    private static StageRecord Record(RunFolder run) => run.Manifest.Stage(Name)
+        ?? throw new RunFolderException("GA2607", run.Path, "has no coordinates", "Run the same `gatoms audit` again: it makes what is missing.");
+
+    private static Whitening MakeWhitening(RunFolder run, ParameterLayout layout, CoordinateKind kind, Func<Tensor, Whitening> ekfac)
     {
         var path = run.Need(RunFiles.Curvature);
         switch (kind)
@@ -56,7 +68,7 @@ internal static class CoordinatesStage
             default:
                 using (var eigenvalues = CurvatureFile.ReadEigenvalues(path, layout, ofSample: kind == CoordinateKind.Sketch))
                 {
-                    return Whitening.Ekfac(eigenvalues, damping);
+                    return ekfac(eigenvalues);
                 }
         }
     }

@@ -50,7 +50,7 @@ public sealed class RunSession : IDisposable
         _rows = new(OpenRows);
         _bases = Owned(() => CurvatureFile.ReadBases(Folder.Need(RunFiles.Curvature), Layout));
         _eigenvalues = Owned(() => CurvatureFile.ReadEigenvalues(Folder.Need(RunFiles.Curvature), Layout).DetachFromDisposeScope());
-        _whitening = Owned(() => CoordinatesStage.ReadWhitening(Folder, Layout, Kind, Options.Damping));
+        _whitening = Owned(() => CoordinatesStage.ReadWhitening(Folder, Layout));
         _coordinates = Owned(() =>
         {
             using var file = SafetensorsFile.Open(Folder.Need(CoordinatesStage.File));
@@ -69,17 +69,14 @@ public sealed class RunSession : IDisposable
     /// <summary>The run.</summary>
     public RunFolder Folder { get; }
 
-    /// <summary>The options of its audit.</summary>
+    /// <summary>The options of its last audit. Where that was stopped, what is in the folder may be of other ones: a stage's record has those that it was made with.</summary>
     public AuditOptions Options { get; }
 
     /// <summary>The model, loaded when first asked for.</summary>
     public ModelFiles Model { get; }
 
     /// <summary>How the run keeps gradients.</summary>
-    public CoordinateKind Kind => Enum.Parse<CoordinateKind>(
-        (string)Folder.Manifest.Stage(CoordinatesStage.Name)?.Options["coordinates"]!
-            ?? throw new RunFolderException("GA2607", Folder.Path, "has no coordinates", "Run the same `gatoms audit` again: it makes what is missing."),
-        ignoreCase: true);
+    public CoordinateKind Kind => CoordinatesStage.KindOf(Folder);
 
     /// <summary>The adapter that was audited.</summary>
     public LoraAdapter Adapter => _adapter.Value;
@@ -148,9 +145,10 @@ public sealed class RunSession : IDisposable
     {
         using var scope = NewDisposeScope();
         var whitened = Recomputed(documents, cancellationToken).ReadRows([.. Enumerable.Range(0, documents.Count)]).mul_(Whitening.Scale); // [n, d]
-        var sparsity = (double)Folder.Manifest.Stage(DictionaryStage.Name)!.Notes["sparsity"]!;
+        var dictionary = Folder.Manifest.Stage(DictionaryStage.Name)!;
+        var (sparsity, signs) = ((double)dictionary.Notes["sparsity"]!, dictionary.Options["codes"].Deserialize<CodeSigns>(RunJson.Compact));
         var coordinates = Kind == CoordinateKind.Sketch ? SketchedCoordinates(whitened) : ExactCoordinates(whitened, cancellationToken);
-        return SparseCoder.Encode(coordinates, AtomRows, new() { Sparsity = sparsity, Codes = Options.Codes }, cancellationToken: cancellationToken).Codes;
+        return SparseCoder.Encode(coordinates, AtomRows, new() { Sparsity = sparsity, Codes = signs }, cancellationToken: cancellationToken).Codes;
     }
 
     /// <summary>The second moments of the run's own fine-tune. The caller owns them.</summary>
@@ -195,7 +193,7 @@ public sealed class RunSession : IDisposable
     {
         using var scope = NewDisposeScope();
         using var kept = RunReader.OpenRows(Folder, SketchStage.Whitened);
-        var sketches = cat([kept.ReadColumns(0, kept.ColumnCount), new SketchProjector((int)kept.ColumnCount, Options.Seed).Apply(whitened)]);
+        var sketches = cat([kept.ReadColumns(0, kept.ColumnCount), new SketchProjector((int)kept.ColumnCount, (long)Folder.Manifest.Stage(GradientsStage.Name)!.Options["seed"]!).Apply(whitened)]);
         var learning = Texts.Select(text => !text.HeldOut).Concat(Enumerable.Repeat(false, (int)whitened.shape[0])).ToList();
         using var all = GramCoordinates.OfSketches(sketches, ones(sketches.shape[0], dtype: ScalarType.Float64), learning, IsCentred);
         return all.Rows.narrow(0, kept.RowCount, whitened.shape[0]).clone().MoveToOuterDisposeScope();

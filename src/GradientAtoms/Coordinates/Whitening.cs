@@ -46,7 +46,16 @@ public sealed class Whitening : IDisposable
                 "Check that the adapter belongs to this model and that answers are trained on (gatoms inspect DATA --model MODEL).");
         }
 
-        var damping = relativeDamping * mean;
+        return EkfacDamped(eigenvalues, relativeDamping * mean);
+    }
+
+    /// <summary>The same with the damping itself, as a whitening that was made before had it.</summary>
+    /// <param name="eigenvalues">EKFAC λ, <c>[d]</c>, float64.</param>
+    /// <param name="damping">ε, above 0.</param>
+    public static Whitening EkfacDamped(Tensor eigenvalues, double damping)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThanOrEqual(damping, 0);
+        using var scope = NewDisposeScope();
         return new("ekfac", (eigenvalues + damping).rsqrt().to(ScalarType.Float32), damping, eigenvalues.numel());
     }
 

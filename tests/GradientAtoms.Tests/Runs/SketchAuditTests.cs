@@ -1,3 +1,4 @@
+using GradientAtoms.DictionaryLearning;
 using GradientAtoms.Models.Checkpoints;
 using GradientAtoms.Runs;
 using GradientAtoms.Runs.Pipeline;
@@ -87,6 +88,31 @@ public sealed class SketchAuditTests(SketchRuns runs) : IClassFixture<SketchRuns
         using var sketchSession = new RunSession(sketch.Out);
         var (stored, again) = (exactSession.Rows.ReadRows([40, 3]), sketchSession.Rows.ReadRows([40, 3]));
         AssertTensor.Close(stored.matmul(stored.t()), again.matmul(again.t()), relativeToMax: 1e-4);
+    }
+
+    [Theory]
+    [InlineData(CoordinateKind.Exact, "coordinates")]
+    [InlineData(CoordinateKind.Sketch, "sample")]
+    public void A_run_that_other_options_left_half_way_is_read_with_those_that_it_was_made_with(CoordinateKind kind, string stage)
+    {
+        var options = runs.Options($"half-{kind}", kind);
+        AuditPipeline.Run(options);
+        var recorded = (double)RunFolder.OpenRead(options.Out).Manifest.Stage("coordinates")!.Notes["damping"]!;
+        Interrupt(options with { Damping = 0.5, Atoms = 5, Codes = CodeSigns.Nonnegative }, stage, 1);
+
+        using var session = new RunSession(options.Out);
+        Assert.Equal(0.5, session.Options.Damping);
+        Assert.Equal(CodeSigns.Nonnegative, session.Options.Codes);
+        Assert.Equal(kind, session.Kind);
+        Assert.Equal(recorded, session.Whitening.Damping);
+        var own = session.Encode([.. session.Documents.Take(8)]);
+        for (var document = 0; document < 8; document++)
+        {
+            Assert.Equal(session.Codes.AtomsOf(document).ToArray(), own.AtomsOf(document).ToArray());
+            Assert.All(session.Codes.CodesOf(document).ToArray().Zip(own.CodesOf(document).ToArray()), pair => Assert.Equal(pair.First, pair.Second, 1e-3f));
+        }
+
+        Assert.Contains(Enumerable.Range(0, 8).SelectMany(document => own.CodesOf(document).ToArray()), code => code < 0);
     }
 
     [Theory]
