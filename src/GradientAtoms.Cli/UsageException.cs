@@ -16,9 +16,6 @@ internal sealed class UsageException(string code, string location, string proble
     /// <summary>GA1004: a file or folder that the system does not let us read or write.</summary>
     public static UsageException Forbidden(string path, Exception cause) => new("GA1004", path, "the system does not allow this file to be read or written", "check its permissions, or choose another --out", cause);
 
-    /// <summary>GA1005: something that is not built yet.</summary>
-    public static UsageException NotYet(string command, string what) => new("GA1005", command, $"{what} is not part of this version", "gatoms --help lists what is");
-
     /// <summary>GA1007: the data file is not what the run was made from.</summary>
     public static UsageException OtherData(string path, string problem) => new("GA1007", path, problem, "give the file of the audit with --data, or audit again");
 

@@ -80,28 +80,17 @@ internal static class ExportCommand
     private static void WriteTable(CommandContext context, RunFolder folder, string kind, ExportTable table, string to)
     {
         var rows = 0;
-        if (kind == "parquet")
+        AtomicFile.Write(to, stream =>
         {
-            if (table != ExportTable.Documents)
+            if (kind == "parquet")
             {
-                throw UsageException.NotYet("gatoms export parquet", $"--table {table.ToString().ToLowerInvariant()} as Parquet");
+                rows = TableExport.WriteParquet(stream, folder, table);
+                return;
             }
 
-            AtomicFile.Write(to, stream =>
-            {
-                var documents = DocumentsFile.Read(folder.Need(RunFiles.Documents));
-                DocumentsFile.Write(stream, documents);
-                rows = documents.Count;
-            });
-        }
-        else
-        {
-            AtomicFile.Write(to, stream =>
-            {
-                using var writer = new StreamWriter(stream, new UTF8Encoding(encoderShouldEmitUTF8Identifier: false), leaveOpen: true);
-                rows = kind == "csv" ? CsvExport.WriteCsv(writer, folder, table) : CsvExport.WriteJsonLines(writer, folder, table);
-            });
-        }
+            using var writer = new StreamWriter(stream, new UTF8Encoding(encoderShouldEmitUTF8Identifier: false), leaveOpen: true);
+            rows = kind == "csv" ? TableExport.WriteCsv(writer, folder, table) : TableExport.WriteJsonLines(writer, folder, table);
+        });
 
         context.Print(
             "gatoms/export",

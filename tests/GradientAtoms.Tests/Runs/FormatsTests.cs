@@ -5,6 +5,7 @@ using GradientAtoms.DictionaryLearning;
 using GradientAtoms.Runs;
 using GradientAtoms.Runs.Formats;
 using GradientAtoms.Runs.Stages;
+using Parquet.Serialization;
 using static TorchSharp.torch;
 
 namespace GradientAtoms.Tests.Runs;
@@ -189,7 +190,71 @@ public sealed class FormatsTests : IDisposable
     [Fact]
     public void Tables_are_written_as_csv_and_as_json_lines()
     {
-        using var run = RunFolder.Create(_folder["run"]);
+        using var run = WithTables();
+        Assert.Equal("document,atom,code\r\n\"a,\"\"1\"\"\",b22,0.5\r\n\"a,\"\"1\"\"\",k7f,0.9\r\n3,row-1,-0.25\r\n", Text(TableExport.WriteCsv, ExportTable.Codes));
+        Assert.Equal("""{"document":"a,\"1\"","atom":"b22","code":0.5}""", Text(TableExport.WriteJsonLines, ExportTable.Codes).Split('\n')[0]);
+        Assert.Equal(
+            "id,source_row,tokens,trained_tokens,truncated_tokens,loss,gradient_norm,whitened_norm,split,status,reason,duplicate_of\r\n"
+            + "\"a,\"\"1\"\"\",1,20,7,2,3.3000000000000003,1E-300,NaN,train,used,,\r\n"
+            + "\"ü\n2\",2,0,0,0,,,,,rejected,empty answer,\r\n"
+            + "3,4,20,7,0,-0,,,held_out,duplicate,,\"a,\"\"1\"\"\"\r\n",
+            Text(TableExport.WriteCsv, ExportTable.Documents));
+        Assert.Equal("""{"id":"ü\n2","source_row":2,"tokens":0,"trained_tokens":0,"truncated_tokens":0,"status":"rejected","reason":"empty answer"}""", Text(TableExport.WriteJsonLines, ExportTable.Documents).Split('\n')[1]);
+        Assert.Equal(
+            "atom,pole,sign,documents,supported,share,coherence,coherence_raw,coherence_reference,keywords,label\r\n"
+            + "k7f,k7f+,1,5,true,0.1,0.5,0.4,0.25,sorry can't,refusal\r\nk7f,k7f-,-1,1,true,0.1,,,0.25,,\r\nb22,b22+,1,4,true,,,,,,\r\n",
+            Text(TableExport.WriteCsv, ExportTable.Atoms));
+        Assert.Equal("atom,module,share\r\nk7f,layers.0.q_proj,0.75\r\nk7f,layers.1.v_proj,0.25\r\n", Text(TableExport.WriteCsv, ExportTable.Modules));
+
+        string Text(Func<TextWriter, RunFolder, ExportTable, int> write, ExportTable table)
+        {
+            using var writer = new StringWriter();
+            write(writer, run, table);
+            return writer.ToString();
+        }
+    }
+
+    [Fact]
+    public void A_parquet_table_of_documents_is_one_that_a_run_has()
+    {
+        using var run = WithTables();
+        var path = _folder["exported.parquet"];
+        using (var stream = File.Create(path))
+        {
+            Assert.Equal(Rows.Length, TableExport.WriteParquet(stream, run, ExportTable.Documents));
+        }
+
+        Assert.Equal(Rows, DocumentsFile.Read(path));
+    }
+
+    [Theory]
+    [InlineData(ExportTable.Codes)]
+    [InlineData(ExportTable.Atoms)]
+    [InlineData(ExportTable.Modules)]
+    public async Task A_parquet_table_has_the_cells_of_the_json_lines_with_their_types(ExportTable table)
+    {
+        using var run = WithTables();
+        using var text = new StringWriter();
+        TableExport.WriteJsonLines(text, run, table);
+        JsonNode[] lines = [.. text.ToString().Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(line => JsonNode.Parse(line)!)];
+        using var stream = new MemoryStream();
+        Assert.Equal(lines.Length, TableExport.WriteParquet(stream, run, table));
+        stream.Position = 0;
+
+        var read = await ParquetSerializer.DeserializeUntypedAsync(stream, cancellationToken: TestContext.Current.CancellationToken);
+        Assert.Equal(lines.Length, read.Data.Count);
+        foreach (var (line, row) in lines.Zip(read.Data))
+        {
+            foreach (var (column, value) in row)
+            {
+                Assert.True(JsonNode.DeepEquals(line[column], value is null ? null : JsonValue.Create(value)), $"{column}: {value} is {line[column]} in {line.ToJsonString()}");
+            }
+        }
+    }
+
+    private RunFolder WithTables()
+    {
+        var run = RunFolder.Create(_folder["run"]);
         new StageRunner(run).Run(new Stage
         {
             Name = "all",
@@ -200,26 +265,6 @@ public sealed class FormatsTests : IDisposable
                 context.WriteFile(RunFiles.Codes, path => CodesFile.Write(path, Codes, [0, 2]));
             },
         });
-        Assert.Equal("document,atom,code\r\n\"a,\"\"1\"\"\",b22,0.5\r\n\"a,\"\"1\"\"\",k7f,0.9\r\n3,row-1,-0.25\r\n", Text(CsvExport.WriteCsv, ExportTable.Codes));
-        Assert.Equal("""{"document":"a,\"1\"","atom":"b22","code":0.5}""", Text(CsvExport.WriteJsonLines, ExportTable.Codes).Split('\n')[0]);
-        Assert.Equal(
-            "id,source_row,tokens,trained_tokens,truncated_tokens,loss,gradient_norm,whitened_norm,split,status,reason,duplicate_of\r\n"
-            + "\"a,\"\"1\"\"\",1,20,7,2,3.3000000000000003,1E-300,NaN,train,used,,\r\n"
-            + "\"ü\n2\",2,0,0,0,,,,,rejected,empty answer,\r\n"
-            + "3,4,20,7,0,-0,,,held_out,duplicate,,\"a,\"\"1\"\"\"\r\n",
-            Text(CsvExport.WriteCsv, ExportTable.Documents));
-        Assert.Equal("""{"id":"ü\n2","source_row":2,"tokens":0,"trained_tokens":0,"truncated_tokens":0,"status":"rejected","reason":"empty answer"}""", Text(CsvExport.WriteJsonLines, ExportTable.Documents).Split('\n')[1]);
-        Assert.Equal(
-            "atom,pole,sign,documents,supported,share,coherence,coherence_raw,coherence_reference,keywords,label\r\n"
-            + "k7f,k7f+,1,5,true,0.1,0.5,0.4,0.25,sorry can't,refusal\r\nk7f,k7f-,-1,1,true,0.1,,,0.25,,\r\nb22,b22+,1,4,true,,,,,,\r\n",
-            Text(CsvExport.WriteCsv, ExportTable.Atoms));
-        Assert.Equal("atom,module,share\r\nk7f,layers.0.q_proj,0.75\r\nk7f,layers.1.v_proj,0.25\r\n", Text(CsvExport.WriteCsv, ExportTable.Modules));
-
-        string Text(Func<TextWriter, RunFolder, ExportTable, int> write, ExportTable table)
-        {
-            using var writer = new StringWriter();
-            write(writer, run, table);
-            return writer.ToString();
-        }
+        return run;
     }
 }

@@ -23,11 +23,11 @@ public enum ExportTable
 }
 
 /// <summary>
-/// A run's tables as CSV (RFC 4180, UTF-8, CRLF) or JSON Lines. Numbers are written so that they read back to the same bits.
+/// A run's tables as CSV (RFC 4180, UTF-8, CRLF), JSON Lines or Parquet. Numbers are written so that they read back to the same bits.
 /// Ids of documents are written as the data has them: where the data is not trusted, a spreadsheet may take an id that begins
 /// with <c>=</c> for a formula.
 /// </summary>
-public static class CsvExport
+public static class TableExport
 {
     /// <summary>Writes a table as CSV, with a header.</summary>
     /// <param name="writer">Where to; left open.</param>
@@ -38,7 +38,7 @@ public static class CsvExport
     public static int WriteCsv(TextWriter writer, RunFolder run, ExportTable table)
     {
         var (columns, rows) = Read(run, table);
-        WriteLine(writer, columns);
+        WriteLine(writer, columns.Select(column => column.Name));
         var count = 0;
         foreach (var row in rows)
         {
@@ -67,7 +67,7 @@ public static class CsvExport
                 // JSON has no NaN: it is told from "not computed" by its name.
                 if (value is not null)
                 {
-                    line[column] = value is double number && !double.IsFinite(number) ? Spell(value) : JsonSerializer.SerializeToNode(value, RunJson.Compact);
+                    line[column.Name] = value is double number && !double.IsFinite(number) ? Spell(value) : JsonSerializer.SerializeToNode(value, RunJson.Compact);
                 }
             }
 
@@ -79,26 +79,50 @@ public static class CsvExport
         return count;
     }
 
-    private static (string[] Columns, IEnumerable<object?[]> Rows) Read(RunFolder run, ExportTable table) => table switch
+    /// <summary>Writes a table as Parquet: numbers as numbers, what is not computed as null.</summary>
+    /// <param name="stream">Where to; left open.</param>
+    /// <param name="run">The run.</param>
+    /// <param name="table">Which.</param>
+    /// <returns>Rows written.</returns>
+    /// <exception cref="RunFolderException">GA2607 a file of the run is missing; GA2609 it cannot be read.</exception>
+    public static int WriteParquet(Stream stream, RunFolder run, ExportTable table)
     {
-        ExportTable.Codes => (["document", "atom", "code"], Codes(run)),
+        var (columns, rows) = Read(run, table);
+        return ParquetTable.Write(stream, columns, rows);
+    }
+
+    private static (TableColumn[] Columns, IEnumerable<object?[]> Rows) Read(RunFolder run, ExportTable table) => table switch
+    {
+        ExportTable.Codes => ([Text("document"), Text("atom"), new("code", typeof(float))], Codes(run)),
         ExportTable.Documents => (
-            ["id", "source_row", "tokens", "trained_tokens", "truncated_tokens", "loss", "gradient_norm", "whitened_norm", "split", "status", "reason", "duplicate_of"],
+            [
+                Text("id"), Count("source_row"), Count("tokens"), Count("trained_tokens"), Count("truncated_tokens"), Number("loss"), Number("gradient_norm"), Number("whitened_norm"),
+                Text("split", isNullable: true), Text("status"), Text("reason", isNullable: true), Text("duplicate_of", isNullable: true),
+            ],
             DocumentsFile.Read(run.Need(RunFiles.Documents)).Select(row => new object?[]
             {
                 row.Id, row.SourceRow, row.Tokens, row.TrainedTokens, row.TruncatedTokens, row.Loss, row.GradientNorm, row.WhitenedNorm, row.Split, row.Status, row.Reason, row.DuplicateOf,
             })),
         ExportTable.Atoms => (
-            ["atom", "pole", "sign", "documents", "supported", "share", "coherence", "coherence_raw", "coherence_reference", "keywords", "label"],
+            [
+                Text("atom"), Text("pole"), Count("sign"), Count("documents"), new("supported", typeof(bool)), Number("share"), Number("coherence"), Number("coherence_raw"), Number("coherence_reference"),
+                Text("keywords", isNullable: true), Text("label", isNullable: true),
+            ],
             AtomsFile.Read(run.Need(RunFiles.Atoms)).SelectMany(atom => atom.Poles.Select(pole => new object?[]
             {
                 atom.Id, pole.Id, pole.Sign, pole.Documents, pole.Supported, atom.Share, pole.Coherence, pole.CoherenceRaw, atom.CoherenceReference, pole.Keywords is null ? null : string.Join(' ', pole.Keywords), pole.Label,
             }))),
         ExportTable.Modules => (
-            ["atom", "module", "share"],
+            [Text("atom"), Text("module"), new("share", typeof(double))],
             AtomsFile.Read(run.Need(RunFiles.Atoms)).SelectMany(atom => (atom.Modules ?? []).Select(module => new object?[] { atom.Id, module.Name, module.Share }))),
         _ => throw new ArgumentOutOfRangeException(nameof(table), table, "no such table"),
     };
+
+    private static TableColumn Text(string name, bool isNullable = false) => new(name, typeof(string), isNullable);
+
+    private static TableColumn Count(string name) => new(name, typeof(int));
+
+    private static TableColumn Number(string name) => new(name, typeof(double), IsNullable: true);
 
     private static IEnumerable<object?[]> Codes(RunFolder run)
     {
