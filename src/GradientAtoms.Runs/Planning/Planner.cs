@@ -10,7 +10,7 @@ public static class Planner
 
     private const long Gib = 1L << 30;
     private const long RuntimeBytes = 400L << 20; // An allowance for .NET and libtorch before the first tensor.
-    private const long BlockBytes = 128L << 20;
+    private const long TileColumns = 16_384; // of all rows, in memory at a time while they are streamed
     private const int SmallestSketch = 4096;
 
     // Floating-point operations of the learner for each entry of [N, k] and atom; 5,000 x 6,800 rows and 500 atoms took 29 s at 120 GFLOP/s.
@@ -33,9 +33,9 @@ public static class Planner
 
         var plan = request.Coordinates switch
         {
-            CoordinateKind.Exact or CoordinateKind.Raw => Exact(request, request.Coordinates, "asked for"),
+            CoordinateKind.Exact or CoordinateKind.Raw => WithRows(request, request.Coordinates, request.Layout.Size, "asked for"),
             CoordinateKind.Sketch => Sketch(request, request.SketchSize, "asked for"),
-            CoordinateKind.Reference => Reference(request),
+            CoordinateKind.Reference => WithRows(request, CoordinateKind.Reference, request.Layout.Maps.Sum(map => Math.Min(request.ReferenceCoordinates, map.Size)), "asked for: what the other coordinates hold is dropped"),
             _ => Choose(request),
         };
         return Checked(request, plan);
@@ -50,7 +50,7 @@ public static class Planner
         }
         else
         {
-            var exact = Exact(request, CoordinateKind.Exact, string.Create(CultureInfo.InvariantCulture, $"{request.Documents:N0} documents and their rows fit: nothing is lost"));
+            var exact = WithRows(request, CoordinateKind.Exact, request.Layout.Size, string.Create(CultureInfo.InvariantCulture, $"{request.Documents:N0} documents and their rows fit: nothing is lost"));
             if (Overrun(request, exact) is not { } overrun)
             {
                 return exact;
@@ -70,35 +70,22 @@ public static class Planner
         }
     }
 
-    private static RunPlan Exact(PlanRequest request, CoordinateKind kind, string why)
-    {
-        if (request.Documents > LargestExact)
-        {
-            throw new PlanException("GA3004", $"--coordinates {kind.ToString().ToLowerInvariant()}", string.Create(CultureInfo.InvariantCulture, $"{request.Documents:N0} documents, exact coordinates take up to {LargestExact:N0}"), "Use --coordinates sketch, or fewer documents (--limit).");
-        }
+    // The rotated gradients of all documents are kept whatever is made of them: coordinates come from the products of all rows, [N, N], and drop when these are formed.
+    private static RunPlan WithRows(PlanRequest request, CoordinateKind kind, long kept, string why) => request.Documents > LargestExact
+        ? throw new PlanException("GA3004", $"--coordinates {kind.ToString().ToLowerInvariant()}", string.Create(CultureInfo.InvariantCulture, $"{request.Documents:N0} documents, exact coordinates take up to {LargestExact:N0}"), "Use --coordinates sketch, or fewer documents (--limit).")
+        : Make(request, kind, request.Layout.Size, Math.Min(request.Documents, kept), why);
 
-        var all = Make(request, kind, request.Layout.Size, Math.Min(request.Documents, request.Layout.Size), keepsAll: true, why);
-        return all.DiskBytes <= request.Budget.DiskBytes
-            ? all
-            : Make(request, kind, request.Layout.Size, Math.Min(request.Documents, request.Layout.Size), keepsAll: false, why);
-    }
+    private static RunPlan Sketch(PlanRequest request, int size, string why) => Make(request, CoordinateKind.Sketch, size, size, why);
 
-    private static RunPlan Sketch(PlanRequest request, int size, string why) => Make(request, CoordinateKind.Sketch, size, size, keepsAll: false, why);
-
-    private static RunPlan Reference(PlanRequest request)
-    {
-        var size = request.Layout.Maps.Sum(map => Math.Min(request.ReferenceCoordinates, map.Size));
-        return Make(request, CoordinateKind.Reference, size, size, keepsAll: false, "asked for: what the other coordinates hold is dropped");
-    }
-
-    private static RunPlan Make(PlanRequest request, CoordinateKind kind, long rowSize, long dictionarySize, bool keepsAll, string why)
+    private static RunPlan Make(PlanRequest request, CoordinateKind kind, long rowSize, long dictionarySize, string why)
     {
         var (documents, parameters, atoms) = ((long)request.Documents, request.Layout.Size, (long)request.Atoms);
         var isSketch = kind == CoordinateKind.Sketch;
-        var sample = keepsAll ? request.Documents
-            : isSketch ? Pipeline.SketchStage.SampleCount(request.Documents, request.SampleShare)
-            : Math.Max(1, (int)Math.Ceiling(request.Documents * request.SampleShare));
-        var block = BlockDocuments(parameters);
+        var sample = isSketch ? Pipeline.SketchStage.SampleCount(request.Documents, request.SampleShare) : request.Documents;
+        var block = Math.Min(request.Documents, Pipeline.CurvaturePass.BlockDocuments(request.Documents));
+        var sampleBlock = Math.Min(sample, Pipeline.CurvaturePass.BlockDocuments(sample));
+        var covariance = CovarianceEntries(request);
+        var curvature = (covariance * 4) + (parameters * 8);
         return new()
         {
             Coordinates = kind,
@@ -106,30 +93,38 @@ public static class Planner
             RowSize = rowSize,
             DictionarySize = dictionarySize,
             CosineError = kind switch { CoordinateKind.Exact or CoordinateKind.Raw => 0, CoordinateKind.Sketch => 1 / Math.Sqrt(rowSize), _ => null },
-            KeepsAllGradients = keepsAll,
+            KeepsAllGradients = !isSketch,
             SampleDocuments = sample,
             BlockDocuments = block,
             BlockCount = (request.Documents + block - 1) / block,
             Files =
             [
-                new("gradients of the first pass", sample * parameters * 4, Temporary: true),
+                // Raw gradients are rotated in their place, shard by shard, so one of them is there twice. Running sums are written beside the old ones.
+                isSketch
+                    ? new("gradients and curvature of the sample", ((sample + sampleBlock) * parameters * 4) + curvature, Temporary: true)
+                    : new("a block of gradients while it is rotated", block * parameters * 4, Temporary: true),
+                new("running sums", 2 * 8 * (isSketch ? Math.Max(covariance, parameters) : covariance), Temporary: true),
                 new(RunFiles.Gradients, documents * rowSize * (isSketch ? 8 : 4), Temporary: false), // of a sketch two: whitened and raw
-                new(RunFiles.Curvature, (CovarianceEntries(request) + parameters) * 4, Temporary: false),
+                new(RunFiles.Curvature, curvature + (isSketch ? parameters * 8 : 0), Temporary: false), // of a sketch the sample's λ too
+                new(Pipeline.CoordinatesStage.File, (documents * dictionarySize * (isSketch ? 4 : 12)) + (isSketch ? 0 : documents * documents * 8), Temporary: false),
                 new(RunFiles.Dictionary, atoms * dictionarySize * 4, Temporary: false),
-                new("codes, documents, atoms, report", 4096 + (documents * 400) + (atoms * 8192), Temporary: false),
+                new("adapter", parameters * (request.TuneEpochs > 0 ? 8 : 4), Temporary: false),
+                new("codes, documents, atoms, report", 65536 + (request.Tokens * 16) + (documents * 400) + (atoms * 8192), Temporary: false),
             ],
-            Stages = Stages(request, kind, rowSize, dictionarySize, keepsAll, sample, block),
+            Stages = Stages(request, kind, rowSize, dictionarySize, sample, block),
         };
     }
 
-    private static List<PlannedStage> Stages(PlanRequest request, CoordinateKind kind, long rowSize, long dictionarySize, bool keepsAll, int sample, int block)
+    private static List<PlannedStage> Stages(PlanRequest request, CoordinateKind kind, long rowSize, long dictionarySize, int sample, int block)
     {
         var isSketch = kind == CoordinateKind.Sketch;
         var (documents, parameters, atoms, speeds) = ((long)request.Documents, request.Layout.Size, (long)request.Atoms, request.Speeds);
         var modelBytes = RuntimeBytes + (request.ModelParameters * 4);
         var pass = PassSeconds(request);
         var covariance = CovarianceEntries(request) * 8;
-        var inPass = modelBytes + ActivationBytes(request) + (Math.Min(block, documents) * parameters * 4);
+        var inPass = modelBytes + ActivationBytes(request) + (block * parameters * 4);
+        var tile = documents * Math.Min(TileColumns, rowSize) * 4;
+        double Disk(long count, long size) => count * size * 4 / speeds.DiskBytes;
 
         // Rotation Q_Sᵀ G Q_A of a document: o·o·i + o·i·i multiplications and additions a map.
         var rotation = request.Layout.Maps.Sum(map => 2.0 * map.Size * (map.OutputSize + map.InputSize)) / speeds.MatrixFlops;
@@ -139,28 +134,30 @@ public static class Planner
             stages.Add(new("tune", pass * request.TuneEpochs, inPass + (parameters * 16)));
         }
 
-        // Covariances are formed from tokens: [T, i] twice a map and token.
+        // Covariances are formed from tokens: [T, i] twice a map and token. The gradients are spilled, read again and written rotated, and read once more for λ.
         var covarianceFlops = request.Layout.Maps.DistinctBy(map => map.InputName, StringComparer.Ordinal).Sum(map => 2.0 * map.InputSize * map.InputSize)
             + request.Layout.Maps.Sum(map => 2.0 * map.OutputSize * map.OutputSize);
-        var sampleShare = (double)sample / documents;
-        stages.Add(new("curvature", (sampleShare * (pass + (request.Tokens * covarianceFlops / speeds.MatrixFlops) + (documents * rotation) + (documents * parameters * 4 / speeds.DiskBytes)))
-            + EigenSeconds(request), inPass + (2 * covariance)));
-
-        var fullPass = (keepsAll ? documents * parameters * 4 / speeds.DiskBytes : pass) + (documents * rotation) + (documents * rowSize * 4 / speeds.DiskBytes);
-        var sketchWork = isSketch ? documents * parameters * Math.Log2(Math.Max(2, parameters)) * 2 / speeds.MatrixFlops * 10 : 0;
-        stages.Add(new("gradients", fullPass + sketchWork, inPass + (Math.Min(block, documents) * (rowSize + parameters) * 4) + (covariance / 2)));
-
-        if (!isSketch)
+        var share = (double)sample / documents;
+        var curvature = (share * (pass + (request.Tokens * covarianceFlops / speeds.MatrixFlops))) + (sample * rotation) + Disk(sample, 4 * parameters) + EigenSeconds(request);
+        stages.Add(new(isSketch ? "sample" : "gradients", curvature + (isSketch ? sample * parameters / speeds.SketchedNumbers : 0), inPass + (2 * covariance)));
+        if (isSketch)
         {
-            // Gram matrix, its eigenvectors in float64, and the coordinates.
-            var gram = (2.0 * documents * documents * parameters / speeds.MatrixFlops) + (25.0 * documents * documents * documents / speeds.MatrixFlops * 4);
-            stages.Add(new("coordinates", gram + (documents * rowSize * 4 / speeds.DiskBytes), RuntimeBytes + (documents * documents * 8 * 4) + (2 * BlockBytes)));
+            // Each document is sketched twice, raw and whitened.
+            stages.Add(new("gradients", pass + (documents * rotation) + (2 * documents * parameters / speeds.SketchedNumbers) + Disk(documents, 2 * rowSize), inPass + (block * (rowSize + parameters) * 4) + (covariance / 2)));
+        }
+        else
+        {
+            // Gram matrices of raw and whitened rows, eigenvectors in float64, and the coordinates.
+            var gram = (4.0 * documents * documents * parameters / speeds.MatrixFlops) + (25.0 * documents * documents * documents / speeds.MatrixFlops * 4);
+            stages.Add(new("coordinates", gram + Disk(documents, rowSize), RuntimeBytes + (documents * documents * 8 * 4) + (2 * tile)));
         }
 
         stages.Add(new("dictionary", LearnerFlops * documents * dictionarySize * atoms / speeds.MatrixFlops,
             RuntimeBytes + (((2 * documents * dictionarySize) + (3 * atoms * dictionarySize) + (4 * documents * atoms)) * 4)));
-        stages.Add(new("atoms", (2.0 * documents * parameters * atoms / speeds.MatrixFlops) + (documents * rowSize * 4 / speeds.DiskBytes),
-            RuntimeBytes + (((atoms * parameters) + (documents * atoms)) * 4) + (2 * BlockBytes)));
+        stages.Add(isSketch
+            ? new("atoms", Disk(documents, rowSize), RuntimeBytes + (documents * (rowSize + atoms) * 4))
+            : new("atoms", (2.0 * documents * parameters * atoms / speeds.MatrixFlops) + Disk(documents, rowSize),
+                RuntimeBytes + (((atoms * request.Layout.Maps.Max(map => map.Size)) + (documents * atoms) + (2 * documents * documents)) * 4) + (2 * tile)));
         return stages;
     }
 
@@ -179,18 +176,6 @@ public static class Planner
         var perToken = request.Layout.Maps.Sum(map => (long)map.InputSize + map.OutputSize) * 4 * 3;
         var trainedShare = Math.Min(1, (double)request.TrainedTokens / Math.Max(1, request.Tokens));
         return (tokens * perToken) + (long)(tokens * trainedShare * request.VocabularySize * 4 * 3);
-    }
-
-    /// <summary>Documents of a block: the power of two whose rows take about 128 MiB, 8 to 512.</summary>
-    internal static int BlockDocuments(long parameters)
-    {
-        var block = 8;
-        while (block < 512 && block * 2 * parameters * 4 <= BlockBytes)
-        {
-            block *= 2;
-        }
-
-        return block;
     }
 
     private static RunPlan Checked(PlanRequest request, RunPlan plan) => Overrun(request, plan) is { } overrun ? throw overrun : plan;

@@ -21,19 +21,19 @@ public sealed record RunPlan
     /// <summary>Why these.</summary>
     public required string Why { get; init; }
 
-    /// <summary>Numbers a stored row: d where exact, else the size of the sketch or projection.</summary>
+    /// <summary>Numbers a stored row: d, or the size of the sketch.</summary>
     public required long RowSize { get; init; }
 
-    /// <summary>Numbers a row has in the dictionary: at most N where exact.</summary>
+    /// <summary>Numbers a row has in the dictionary: the size of the sketch; else at most N, and at most as many as coordinates are kept.</summary>
     public required long DictionarySize { get; init; }
 
     /// <summary>About how far a cosine is off: 0 where exact, 1/√k for a sketch; null for the reference's coordinates, whose loss is in the ledger.</summary>
     public double? CosineError { get; init; }
 
-    /// <summary>Whether the gradients of all documents are kept until the eigenvalues are known, so that these are those of all.</summary>
+    /// <summary>Whether the gradients of all documents are kept, so that the eigenvalues are those of all; not where they are sketched.</summary>
     public required bool KeepsAllGradients { get; init; }
 
-    /// <summary>Documents of the first pass.</summary>
+    /// <summary>Documents that the eigenvalues are of: all, or the sample of the first pass where gradients are sketched.</summary>
     public required int SampleDocuments { get; init; }
 
     /// <summary>Documents of a block, the unit of progress, resume and checksums.</summary>
@@ -48,7 +48,7 @@ public sealed record RunPlan
     /// <summary>The stages in their order.</summary>
     public required IReadOnlyList<PlannedStage> Stages { get; init; }
 
-    /// <summary>The most that the run folder takes at any time.</summary>
+    /// <summary>What the run folder takes at most: temporary files that are not there at the same time are added up.</summary>
     public long DiskBytes => Files.Sum(file => file.Bytes);
 
     /// <summary>The most memory that the process takes at any time.</summary>

@@ -2,6 +2,7 @@ using GradientAtoms.Runs;
 using GradientAtoms.Runs.Pipeline;
 using GradientAtoms.Runs.Planning;
 using GradientAtoms.Tests.Support;
+using GradientAtoms.Text.Documents;
 
 namespace GradientAtoms.Tests.Runs;
 
@@ -57,17 +58,46 @@ public sealed class AuditPlanTests
         Assert.All(adapter.Modules, module => Assert.Matches("k_proj$|down_proj$", module.ModuleName));
     }
 
+    [Theory]
+    [InlineData(CoordinateKind.Exact)]
+    [InlineData(CoordinateKind.Raw)]
+    [InlineData(CoordinateKind.Reference)]
+    [InlineData(CoordinateKind.Sketch)]
+    public void A_plan_has_the_sizes_of_the_files_that_the_audit_writes(CoordinateKind kind)
+    {
+        using var audit = new TinyAudit(documents: 150);
+        var options = audit.Options("sizes", kind) with { Atoms = 10 };
+        var largest = 0L;
+        AuditPipeline.Run(options, progress: new Relay<StageProgress>(_ => largest = Math.Max(largest, Bytes(options.Out))));
+
+        using var run = RunFolder.OpenRead(options.Out);
+        using var model = new ModelFiles(options.Model);
+        var plan = Planner.Plan(AuditPlan.Request(options, model.Description, DocumentsStage.ReadTokens(run, DocumentsStage.ReadTexts(run))));
+        foreach (var name in (string[])[RunFiles.Gradients, RunFiles.Curvature, CoordinatesStage.File, RunFiles.Dictionary])
+        {
+            // A tensor has a line in its file's header beside its numbers, which here are few.
+            var written = run.Manifest.Stages.SelectMany(stage => stage.Outputs).Where(output => output.Path == name || output.Path.StartsWith($"{name}/", StringComparison.Ordinal)).Sum(output => output.Bytes);
+            var planned = plan.Files.Single(file => file.Name == name).Bytes;
+            Assert.True(written >= 0.75 * planned && written <= (1.1 * planned) + 40_000, $"{name}: {planned} planned, {written} written");
+        }
+
+        Assert.True(plan.DictionarySize >= (long)run.Manifest.Stage("coordinates")!.Notes["dimensions"]!);
+        Assert.InRange(largest, plan.Files.Single(file => file.Name == RunFiles.Gradients).Bytes, plan.DiskBytes + 150_000);
+    }
+
+    private static long Bytes(string folder) => new DirectoryInfo(folder).EnumerateFiles("*", SearchOption.AllDirectories).Sum(file => file.Exists ? file.Length : 0);
+
     private static AuditOptions Run(AuditOptions options)
     {
         AuditPipeline.Run(options);
         return options;
     }
 
-    // As many documents as the audit has, of about its lengths, which the size of the files does not depend on.
     private static long SketchBytes(AuditOptions options)
     {
         using var model = new ModelFiles(options.Model);
-        return Planner.Plan(AuditPlan.Request(options with { Coordinates = CoordinateKind.Sketch }, model.Description, SomeDocuments.Random(150))).DiskBytes;
+        var documents = model.ChatTokenizer(options).TokenizeAll(DocumentReader.Read(options.Data).Distinct, options.Data).Documents;
+        return Planner.Plan(AuditPlan.Request(options with { Coordinates = CoordinateKind.Sketch }, model.Description, documents)).DiskBytes;
     }
 
     private static string? Kept(AuditOptions options)
