@@ -81,6 +81,8 @@ internal sealed class AuditArguments
 
     public Option<long?> Disk { get; } = Opt.Size("--disk", "Disk that the run folder may take.");
 
+    public Option<double?> Time { get; } = Opt.Duration("--time", "Time that the run may take by its plan: 90m, 2h.");
+
     public Option<int?> Threads { get; } = Opt.Whole("--threads", "COUNT", "Processor threads. Default: all cores.");
 
     public Option<string?> Device { get; } = Opt.Text("--device", "DEVICE", "cpu, or cuda where this build has it. Default cpu.");
@@ -97,7 +99,7 @@ internal sealed class AuditArguments
     public IEnumerable<Option> Learning => [Atoms, Coordinates, Damping, Sparsity, Nonzeros, Starts, Codes, Center];
 
     /// <summary>What the machine may give.</summary>
-    public IEnumerable<Option> Machine => [BatchTokens, Memory, Disk, Threads, Device];
+    public IEnumerable<Option> Machine => [BatchTokens, Memory, Disk, Time, Threads, Device];
 
     /// <summary>The options as they were given, with the defaults for the others.</summary>
     public AuditOptions Read(ParseResult parse)
@@ -139,6 +141,7 @@ internal sealed class AuditArguments
             BatchTokens = Get(BatchTokens) ?? defaults.BatchTokens,
             Memory = Get(Memory),
             Disk = Get(Disk),
+            Time = Get(Time),
             Device = Get(Device) ?? defaults.Device,
         };
 

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.CommandLine.Parsing;
 using System.Globalization;
+using GradientAtoms.Runs.Pipeline;
 
 namespace GradientAtoms.Cli;
 
@@ -96,6 +97,42 @@ internal static class Opt
             }
 
             result.AddError($"{name} wants a size such as 6GiB or 500MB, not '{text}'");
+            return null;
+        },
+    };
+
+    /// <summary>A length of time, in seconds: 90m, 2.5h, 1d, 45s.</summary>
+    public static Option<double?> Duration(string name, string help) => new(name)
+    {
+        Description = help,
+        HelpName = "TIME",
+        CustomParser = result =>
+        {
+            var text = Token(result);
+            double factor = text is [.., var unit] ? unit switch { 's' => 1, 'm' => 60, 'h' => 3600, 'd' => 86400, _ => 0 } : 0;
+            if (factor > 0 && double.TryParse(text.AsSpan(0, text.Length - 1), NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out var value) && value > 0 && value * factor <= 1e9)
+            {
+                return value * factor;
+            }
+
+            result.AddError($"{name} wants a time such as 90m, 2h or 1.5d, not '{text}'");
+            return null;
+        },
+    };
+
+    /// <summary>A part of a whole: 2/4.</summary>
+    public static Option<ShardId?> Shard(string name, string help) => new(name)
+    {
+        Description = help,
+        HelpName = "I/N",
+        CustomParser = result =>
+        {
+            if (ShardId.TryParse(Token(result)) is { } shard)
+            {
+                return shard;
+            }
+
+            result.AddError($"{name} wants a part such as 2/4, the second of four, not '{Token(result)}'");
             return null;
         },
     };

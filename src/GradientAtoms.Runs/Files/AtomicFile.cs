@@ -52,20 +52,27 @@ public static class AtomicFile
         }
     }
 
-    /// <summary>Removes what writers that died have left in a folder and below it.</summary>
+    /// <summary>Removes what writers that died have left in a folder and below it; not in a run that lies in it, which another process may be writing.</summary>
     internal static int RemoveLeftovers(string folder)
     {
-        var options = new EnumerationOptions { RecurseSubdirectories = true, AttributesToSkip = FileAttributes.ReparsePoint };
+        var options = new EnumerationOptions { AttributesToSkip = FileAttributes.ReparsePoint };
         var removed = 0;
         foreach (var file in Directory.GetFiles(folder, "*" + TemporaryExtension + "*", options))
         {
             removed += TryDelete(file) ? 1 : 0;
         }
 
-        foreach (var unfinished in Directory.GetDirectories(folder, "*" + TemporaryExtension + "*"))
+        foreach (var inner in Directory.GetDirectories(folder, "*", options))
         {
-            Directory.Delete(unfinished, recursive: true);
-            removed++;
+            if (Path.GetFileName(inner).Contains(TemporaryExtension, StringComparison.Ordinal))
+            {
+                Directory.Delete(inner, recursive: true);
+                removed++;
+            }
+            else if (!File.Exists(Path.Combine(inner, ".lock")))
+            {
+                removed += RemoveLeftovers(inner);
+            }
         }
 
         return removed;

@@ -102,6 +102,12 @@ public sealed record AuditOptions
     /// <summary>Disk that the run may take, in bytes; null: what is free, less 2 GiB.</summary>
     public long? Disk { get; init; }
 
+    /// <summary>Time that the run may take by its plan, in seconds; null: no limit.</summary>
+    public double? Time { get; init; }
+
+    /// <summary>The stage to stop behind; null: none.</summary>
+    public AuditStop? Until { get; init; }
+
     /// <summary><c>cpu</c> or <c>cuda:0</c>.</summary>
     public string Device { get; init; } = "cpu";
 }

@@ -28,23 +28,47 @@ public static class AuditPipeline
         run.Describe(Described(options), options.Seed);
         var runner = new StageRunner(run);
         var outcomes = new List<StageOutcome>();
-        void Do(Stage stage) => outcomes.Add(runner.Run(stage, decided, progress, cancellationToken));
+        foreach (var (stop, make) in Stages(options, model, run))
+        {
+            try
+            {
+                outcomes.Add(runner.Run(make(), decided, progress, cancellationToken));
+            }
+            catch (StopAsked)
+            {
+                break;
+            }
 
-        Do(DocumentsStage.Create(options, model));
-        Do(PlanStage.Create(options, model));
-        var choice = PlanStage.Read(run);
-        Do(AdapterStage.Create(options, model));
-        Do(GradientsStage.Create(options, model, choice));
-        Do(CoordinatesStage.Create(options, model, choice.Kind));
-        Do(DictionaryStage.Create(options));
-        Do(AtomsStage.Create(model));
-        Do(Reports.ReportStage.Create(options, model));
+            if (stop == AuditStop.Gradients)
+            {
+                ShardFolders.RemoveMerged(run, outcomes[^1].Record);
+            }
+
+            if (options.Until is { } until && until <= stop)
+            {
+                break;
+            }
+        }
+
         run.Save();
         return new(outcomes);
     }
 
+    /// <summary>Every stage behind which an audit can stop, to be made when it is its turn: later ones read what earlier ones decided.</summary>
+    internal static IEnumerable<(AuditStop? Stop, Func<Stage> Make)> Stages(AuditOptions options, ModelFiles model, RunFolder run) =>
+    [
+        (AuditStop.Documents, () => DocumentsStage.Create(options, model)),
+        (AuditStop.Plan, () => PlanStage.Create(options, model)),
+        (AuditStop.Adapter, () => AdapterStage.Create(options, model)),
+        (AuditStop.Gradients, () => GradientsStage.Create(options, model, PlanStage.Read(run))),
+        (AuditStop.Coordinates, () => CoordinatesStage.Create(options, model, PlanStage.Read(run).Kind)),
+        (AuditStop.Dictionary, () => DictionaryStage.Create(options)),
+        (AuditStop.Atoms, () => AtomsStage.Create(model)),
+        (null, () => Reports.ReportStage.Create(options, model)),
+    ];
+
     // A template that asks for the day would write other texts tomorrow: the first start's day is the run's.
-    private static DateTime? DateOf(AuditOptions options, RunFolder run)
+    internal static DateTime? DateOf(AuditOptions options, RunFolder run)
     {
         var recorded = run.Manifest.Options?["date"] is System.Text.Json.Nodes.JsonValue date && date.TryGetValue(out string? text) ? text : null;
         return options.Date
@@ -67,6 +91,8 @@ public static class AuditPipeline
         Out = "",
         Memory = null,
         Disk = null,
+        Time = null,
+        Until = null,
     });
 
     /// <summary>Tunes an adapter and stops there.</summary>

@@ -29,7 +29,7 @@ public static class AuditPlan
         SampleShare = options.SampleShare,
         TuneEpochs = options.Adapter is null ? options.Epochs : 0,
         BatchTokens = options.BatchTokens,
-        Budget = Budget.For(options.Out, options.Memory, options.Disk),
+        Budget = Budget.For(options.Out, options.Memory, options.Disk, options.Time),
     };
 
     // Modules that read the same input are told by their names, which only the size of the curvature depends on.

@@ -27,56 +27,68 @@ internal sealed record MeasuredCurvature(CurvatureBases Bases, Tensor Eigenvalue
 /// rotated shard by shard, and λ is that of all the documents of the pass.
 /// </summary>
 /// <param name="context">Of the stage.</param>
+/// <param name="run">The run that has the documents and the adapter: the stage's own, or the one that the stage does a part of.</param>
 /// <param name="name">Of the pass.</param>
 /// <param name="model">For the self-check.</param>
 /// <param name="source">Computes gradients.</param>
 /// <param name="documents">All of them, or a sample.</param>
 /// <param name="batchTokens">Padded tokens of a batch.</param>
 /// <param name="raw">The spill; empty in the end.</param>
-/// <param name="rotated">Gets the rotated gradients.</param>
+/// <param name="sums">Of covariances.</param>
 internal sealed class CurvaturePass(
-    StageContext context, string name, ModelFiles model, AdapterGradientSource source, IReadOnlyList<TokenizedDocument> documents, int batchTokens, BlockStore raw, BlockStore rotated)
+    StageContext context, RunFolder run, string name, ModelFiles model, AdapterGradientSource source, IReadOnlyList<TokenizedDocument> documents, int batchTokens, BlockStore raw, BlockSums sums)
 {
-    private const string SelfCheckNote = "self_check";
+    /// <summary>The note with what the self-check found.</summary>
+    public const string SelfCheckNote = "self_check";
 
-    public MeasuredCurvature Run()
-    {
-        var plan = BatchPlan.Make([.. documents.Select(document => document.Tokens.Length)], batchTokens, BlockDocuments(documents.Count));
-        using var sums = SumCovariances(plan);
-        var bases = CurvatureBases.Fit(source.Layout, sums, context.Progress, context.CancellationToken);
-        Rotate(plan, bases);
-        return new(bases, Eigenvalues(), sums.TokenCount);
-    }
+    /// <summary>The blocks of the pass.</summary>
+    public BatchPlan Plan { get; } = PlanOf(documents, batchTokens);
 
-    /// <summary>About forty blocks a pass: a kill costs one of them, and the running sums are written once a block.</summary>
-    public static int BlockDocuments(int count) => Math.Clamp(count / 40, 16, 1024);
+    /// <summary>How documents are put into blocks.</summary>
+    public static BatchPlan PlanOf(IReadOnlyList<TokenizedDocument> documents, int batchTokens) =>
+        BatchPlan.Make([.. documents.Select(document => document.Tokens.Length)], batchTokens, BlockDocuments(documents.Count));
 
-    private CovarianceSums SumCovariances(BatchPlan plan)
-    {
-        var pass = new ModelPass(context, name, source, documents, plan, raw);
-        var saved = pass.Resume(block => raw.Has(block) || rotated.Has(block));
-        var sums = saved is null ? new CovarianceSums(source.Layout) : ReadSums(saved);
-        var done = saved?.Blocks ?? 0;
-        if (done < plan.Blocks.Count)
-        {
-            SelfCheck();
-        }
-
-        pass.Run(done, [sums], RawRows, () => (sums.Sums.Select(pair => (pair.Key, pair.Value)), sums.TokenCount));
-        return sums;
-    }
-
-    private static IReadOnlyList<(string Name, Tensor Rows)> RawRows(GradientBatch batch)
-    {
-        var rows = batch.Rows();
-        return [("rows", rows), ("norms", rows.square().sum(1, type: ScalarType.Float64).sqrt())];
-    }
-
-    private CovarianceSums ReadSums(SavedState saved)
+    /// <summary>Everything, from the documents to the eigenvalues.</summary>
+    /// <param name="rotated">Gets the rotated gradients.</param>
+    public MeasuredCurvature Run(BlockStore rotated)
     {
         using var scope = NewDisposeScope();
-        using var file = SafetensorsFile.Open(saved.Path);
-        return new(source.Layout, file.Names.ToDictionary(sum => sum, file.ReadRaw, StringComparer.Ordinal), (long)saved.Notes!["count"]!);
+        Collect(new(0, Plan.Blocks.Count), block => raw.Has(block) || rotated.Has(block));
+        var (tensors, tokens) = sums.Total();
+        using var covariances = new CovarianceSums(source.Layout, tensors, tokens);
+        var bases = CurvatureBases.Fit(source.Layout, covariances, context.Progress, context.CancellationToken);
+        Rotate(rotated, bases);
+        return new(bases, Eigenvalues(rotated).MoveToOuterDisposeScope(), tokens);
+    }
+
+    /// <summary>The pass over the model: raw gradients and covariances of some blocks.</summary>
+    /// <param name="range">The blocks.</param>
+    /// <param name="isThere">Whether a block's rows are there.</param>
+    public void Collect(BlockRange range, Func<int, bool> isThere)
+    {
+        var pass = new ModelPass(context, name, source, documents, Plan, raw, sums);
+        var done = pass.Resume(range, isThere);
+        if (done == range.End)
+        {
+            return;
+        }
+
+        SelfCheck();
+        pass.Run(range, done, () =>
+        {
+            var covariances = new CovarianceSums(source.Layout);
+            return new(covariances.Sums, () => covariances.TokenCount, batch => RawRows(batch, covariances), covariances);
+        });
+    }
+
+    /// <summary>About forty blocks a pass: a kill costs one of them, and sums are written once a block.</summary>
+    public static int BlockDocuments(int count) => Math.Clamp(count / 40, 16, 1024);
+
+    private static IReadOnlyList<(string Name, Tensor Rows)> RawRows(GradientBatch batch, CovarianceSums covariances)
+    {
+        covariances.Accept(batch);
+        var rows = batch.Rows();
+        return [("rows", rows), ("norms", rows.square().sum(1, type: ScalarType.Float64).sqrt())];
     }
 
     /// <summary>Records the self-check of the stage, made in this sitting or an earlier one, for the manifest and <c>gatoms verify</c>.</summary>
@@ -92,7 +104,7 @@ internal sealed class CurvaturePass(
     private void SelfCheck()
     {
         context.Progress?.Report(new("self-check", 0, 1, "checks"));
-        using var adapter = model.LoadAdapter(context.Folder.PathOf(RunFiles.Adapter));
+        using var adapter = model.LoadAdapter(run.PathOf(RunFiles.Adapter));
         var result = GradientSelfCheck.Run(model.Loaded.Model, adapter, documents);
         context.Notes[SelfCheckNote] = new JsonArray([.. result.Checks.Select(check => (JsonNode)new JsonObject
         {
@@ -113,9 +125,9 @@ internal sealed class CurvaturePass(
 
     // From the last shard to the first, each spilled shard deleted once its rotation is in its place: the spill and the rows are
     // never both there whole.
-    private void Rotate(BatchPlan plan, CurvatureBases bases)
+    private void Rotate(BlockStore rotated, CurvatureBases bases)
     {
-        for (var block = plan.Blocks.Count - 1; block >= 0; block--)
+        for (var block = Plan.Blocks.Count - 1; block >= 0; block--)
         {
             context.CancellationToken.ThrowIfCancellationRequested();
             if (!rotated.Has(block))
@@ -127,11 +139,11 @@ internal sealed class CurvaturePass(
             }
 
             raw.RemoveFrom(block);
-            context.Progress?.Report(new("curvature", plan.Blocks.Count - block, plan.Blocks.Count, "blocks"));
+            context.Progress?.Report(new("curvature", Plan.Blocks.Count - block, Plan.Blocks.Count, "blocks"));
         }
     }
 
-    private Tensor Eigenvalues()
+    private Tensor Eigenvalues(BlockStore rotated)
     {
         using var squares = new EkfacEigenvalues(source.Layout.Size);
         foreach (var block in rotated.All)

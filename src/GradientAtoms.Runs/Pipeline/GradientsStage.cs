@@ -1,5 +1,4 @@
 using System.Text.Json.Nodes;
-using GradientAtoms.Gradients;
 using GradientAtoms.Runs.Formats;
 using GradientAtoms.Runs.Planning;
 using GradientAtoms.Runs.Stages;
@@ -13,12 +12,15 @@ internal static class GradientsStage
 {
     public const string Name = "gradients";
     private const string Raw = "gradients-raw";
+    private const string Sums = "gradients-sums";
+    private const int CodeVersion = 2; // sums are added up in a tree of blocks
 
     public static Stage Create(AuditOptions options, ModelFiles model, CoordinateChoice choice) => choice.Kind == CoordinateKind.Sketch
         ? SketchStage.Create(options, model, choice.SketchSize)
         : new()
         {
             Name = Name,
+            Version = CodeVersion,
             Options = new JsonObject { ["kept"] = "exact", ["batch_tokens"] = options.BatchTokens },
             DependsOn = [DocumentsStage.Name, AdapterStage.Name],
             Inputs = model.WeightInputs,
@@ -28,19 +30,19 @@ internal static class GradientsStage
     private static void Run(StageContext context, AuditOptions options, ModelFiles model)
     {
         using var scope = NewDisposeScope();
-        var texts = DocumentsStage.ReadTexts(context.Folder);
-        var documents = DocumentsStage.ReadTokens(context.Folder, texts);
-        using var adapter = model.LoadAdapter(context.Folder.PathOf(RunFiles.Adapter));
-        var source = new AdapterGradientSource(model.Loaded.Model, adapter);
-        context.Notes["layout"] = source.Layout.Hash;
-        context.Notes["parameters"] = source.Layout.Size;
-        var rotated = context.Blocks(RunFiles.Gradients);
-        using var curvature = new CurvaturePass(context, Name, model, source, documents, options.BatchTokens, context.Scratch(Raw), rotated).Run();
+        using var inputs = PassInputs.Open(context.Folder, model);
+        var layout = inputs.Source.Layout;
+        context.Notes["layout"] = layout.Hash;
+        context.Notes["parameters"] = layout.Size;
+        var (raw, sums, rotated) = (context.Scratch(Raw), new BlockSums(context.Scratch(Sums)), context.Blocks(RunFiles.Gradients));
+        var pass = new CurvaturePass(context, context.Folder, Name, model, inputs.Source, inputs.Documents, options.BatchTokens, raw, sums);
+        ShardFolders.Take(context, ShardStage.Covariances, pass.Plan.Blocks.Count, raw, sums, rotated.Has);
+        using var curvature = pass.Run(rotated);
         CurvaturePass.RecordSelfCheck(context);
         context.WriteFile(RunFiles.Curvature, path => CurvatureFile.Write(path, curvature.Bases, curvature.Eigenvalues, curvature.Tokens));
         context.Notes["tokens"] = curvature.Tokens;
         context.Notes["mean_eigenvalue"] = curvature.Eigenvalues.mean().item<double>();
-        WriteDocuments(context, texts, documents, rotated, "rows");
+        WriteDocuments(context, inputs.Texts, inputs.Documents, rotated, "rows");
     }
 
     /// <summary>Writes the table of documents, with the losses and norms of the pass.</summary>

@@ -2,7 +2,6 @@ using System.Text.Json.Nodes;
 using GradientAtoms.Coordinates;
 using GradientAtoms.Curvature;
 using GradientAtoms.Gradients;
-using GradientAtoms.Models.Checkpoints;
 using GradientAtoms.Runs.Stages;
 using GradientAtoms.Text.Documents;
 using static TorchSharp.torch;
@@ -20,11 +19,17 @@ internal static class SketchStage
     public const string Whitened = "whitened";
     public const string Raw = "raw";
     public const string WhitenedNorms = "whitened_norms";
+    /// <summary>The name of the first pass.</summary>
+    public const string SamplePass = "sample";
+
+    private const string SampleFolder = "curvature-sample";
+    private const string Squares = "squares";
     private const int SmallestSample = 64;
 
     public static Stage Create(AuditOptions options, ModelFiles model, int size) => new()
     {
         Name = GradientsStage.Name,
+        Version = 2, // sums are added up in a tree of blocks
         Options = new JsonObject
         {
             ["kept"] = "sketch",
@@ -42,15 +47,41 @@ internal static class SketchStage
     /// <summary>Documents of the sample: a share of all, but not fewer than 64 where there are as many.</summary>
     public static int SampleCount(int documents, double share) => Math.Min(documents, Math.Max(SmallestSample, (int)Math.Ceiling(documents * share)));
 
+    /// <summary>The documents of the sample. By their ids: a document that is added changes no other's place in the draw.</summary>
+    public static IReadOnlyList<TokenizedDocument> Sample(IReadOnlyList<TokenizedDocument> documents, AuditOptions options) =>
+        [.. documents.OrderBy(document => RandomStream.Seed(options.Seed, $"gradients/sample/{document.Id}")).Take(SampleCount(documents.Count, options.SampleShare))];
+
+    /// <summary>Where the curvature of the sample lies while the stage runs.</summary>
+    public static string SamplePath(RunFolder run) => run.PathOf($"{SampleFolder}/block-00000.safetensors");
+
+    /// <summary>Whether an interrupted sitting with the same inputs has the curvature of the sample.</summary>
+    public static bool HasSample(RunFolder run, string inputHash) => File.Exists(SamplePath(run))
+        && BlockJournal.Peek(run, GradientsStage.Name, inputHash).Any(entry => entry.Folder == SampleFolder && entry.Block.Bytes == new FileInfo(SamplePath(run)).Length);
+
+    /// <summary>The second pass, over some blocks.</summary>
+    /// <param name="context">Of the stage.</param>
+    /// <param name="run">The run, which has the curvature of the sample.</param>
+    /// <param name="options">Of the audit.</param>
+    /// <param name="inputs">Documents and adapter.</param>
+    /// <param name="rows">Get the sketches.</param>
+    /// <param name="sums">Get the sums of squares.</param>
+    /// <param name="range">Which blocks.</param>
+    public static void SketchSome(StageContext context, RunFolder run, AuditOptions options, PassInputs inputs, BlockStore rows, BlockSums sums, BlockRange range)
+    {
+        using var scope = NewDisposeScope();
+        using var curvature = CurvatureFile.Read(SamplePath(run), inputs.Source.Layout);
+        using var whitening = Whitening.Ekfac(curvature.Eigenvalues, options.Damping);
+        Sketch(context, options, inputs, curvature.Bases, whitening, new((int)PlanStage.Read(run).SketchSize, options.Seed), rows, sums, range);
+    }
+
     private static void Run(StageContext context, AuditOptions options, ModelFiles model, int size)
     {
         using var scope = NewDisposeScope();
-        var texts = DocumentsStage.ReadTexts(context.Folder);
-        var documents = DocumentsStage.ReadTokens(context.Folder, texts);
-        using var adapter = model.LoadAdapter(context.Folder.PathOf(RunFiles.Adapter));
-        var source = new AdapterGradientSource(model.Loaded.Model, adapter);
+        using var inputs = PassInputs.Open(context.Folder, model);
+        var (texts, documents, source) = (inputs.Texts, inputs.Documents, inputs.Source);
         var projector = new SketchProjector(size, options.Seed);
-        var (spill, sampled, sample) = (context.Scratch("gradients-raw"), context.Scratch("gradients-sample"), context.Scratch("curvature-sample")); // the last with one shard: what the sample gave
+        var (spill, sampleSums, sampled) = (context.Scratch("gradients-raw"), new BlockSums(context.Scratch("gradients-sample-sums")), context.Scratch("gradients-sample"));
+        var sample = context.Scratch(SampleFolder); // one shard: what the sample gave
         if (sample.Has(0))
         {
             ModelPass.TakeNotes(context, sample[0].Notes);
@@ -59,16 +90,25 @@ internal static class SketchStage
         {
             context.Notes["layout"] = source.Layout.Hash;
             context.Notes["parameters"] = source.Layout.Size;
-            Measure(context, options, model, source, documents, projector, spill, sampled, sample);
+            Measure(context, options, model, inputs, projector, spill, sampleSums, sampled, sample);
         }
 
         sampled.RemoveFrom(0);
+        sampleSums.Store.RemoveFrom(0);
+
+        if (options.Until == AuditStop.Curvature)
+        {
+            throw new StopAsked();
+        }
 
         using var curvature = CurvatureFile.Read(sample.PathOf(0), source.Layout);
         using var whitening = Whitening.Ekfac(curvature.Eigenvalues, options.Damping);
-        var shards = context.Blocks(RunFiles.Gradients);
-        using var squares = Sketch(context, options, source, documents, curvature.Bases, whitening, projector, shards);
-        var eigenvalues = squares.Values();
+        var (shards, sums) = (context.Blocks(RunFiles.Gradients), new BlockSums(context.Scratch("gradients-sums")));
+        var blocks = CurvaturePass.PlanOf(documents, options.BatchTokens).Blocks.Count;
+        ShardFolders.Take(context, ShardStage.Sketches, blocks, shards, sums, _ => false, (ShardStage.SampleInput, sample[0].Sha256));
+        Sketch(context, options, inputs, curvature.Bases, whitening, projector, shards, sums, new(0, blocks));
+        var (squares, count) = sums.Total();
+        var eigenvalues = squares[Squares] / count;
         Compare(context, curvature.Eigenvalues, eigenvalues, whitening.Damping);
         CurvaturePass.RecordSelfCheck(context);
         context.WriteFile(RunFiles.Curvature, path => CurvatureFile.Write(path, curvature.Bases, eigenvalues, curvature.Tokens, curvature.Eigenvalues));
@@ -79,16 +119,13 @@ internal static class SketchStage
 
     // The sample's pass, and how far the sketch is off on the sample's own documents.
     private static void Measure(
-        StageContext context, AuditOptions options, ModelFiles model, AdapterGradientSource source, IReadOnlyList<TokenizedDocument> documents, SketchProjector projector,
-        BlockStore spill, BlockStore sampled, BlockStore sample)
+        StageContext context, AuditOptions options, ModelFiles model, PassInputs inputs, SketchProjector projector, BlockStore spill, BlockSums sums, BlockStore sampled, BlockStore sample)
     {
-        // By the documents' ids: a document that is added changes no other's place in the draw.
-        var drawn = documents
-            .OrderBy(document => RandomStream.Seed(options.Seed, $"gradients/sample/{document.Id}"))
-            .Take(SampleCount(documents.Count, options.SampleShare))
-            .ToList();
+        var drawn = Sample(inputs.Documents, options);
         context.Notes["sample_documents"] = drawn.Count;
-        using var curvature = new CurvaturePass(context, "sample", model, source, drawn, options.BatchTokens, spill, sampled).Run();
+        var pass = new CurvaturePass(context, context.Folder, SamplePass, model, inputs.Source, drawn, options.BatchTokens, spill, sums);
+        ShardFolders.Take(context, ShardStage.Covariances, pass.Plan.Blocks.Count, spill, sums, sampled.Has);
+        using var curvature = pass.Run(sampled);
         using var whitening = Whitening.Ekfac(curvature.Eigenvalues, options.Damping);
         var error = SketchError.Measure([.. sampled.All.Select(block => sampled.PathOf(block.Id))], whitening, projector, context.CancellationToken);
         context.Notes["cosine_error"] = error.RootMeanSquare;
@@ -99,34 +136,27 @@ internal static class SketchStage
         sample.WriteFile(0, path => CurvatureFile.Write(path, curvature.Bases, curvature.Eigenvalues, curvature.Tokens), context.Notes);
     }
 
-    private static EkfacEigenvalues Sketch(
-        StageContext context, AuditOptions options, AdapterGradientSource source, IReadOnlyList<TokenizedDocument> documents, CurvatureBases bases, Whitening whitening, SketchProjector projector, BlockStore shards)
+    private static void Sketch(
+        StageContext context, AuditOptions options, PassInputs inputs, CurvatureBases bases, Whitening whitening, SketchProjector projector, BlockStore shards, BlockSums sums, BlockRange range)
     {
-        var plan = BatchPlan.Make([.. documents.Select(document => document.Tokens.Length)], options.BatchTokens, CurvaturePass.BlockDocuments(documents.Count));
-        var pass = new ModelPass(context, GradientsStage.Name, source, documents, plan, shards);
-        var saved = pass.Resume(shards.Has);
-        var squares = saved is null ? new EkfacEigenvalues(source.Layout.Size) : ReadSquares(saved);
-        pass.Run(
-            saved?.Blocks ?? 0,
-            [],
-            batch =>
+        var pass = new ModelPass(context, GradientsStage.Name, inputs.Source, inputs.Documents, CurvaturePass.PlanOf(inputs.Documents, options.BatchTokens), shards, sums);
+        var done = pass.Resume(range, shards.Has);
+        pass.Run(range, done, () =>
+        {
+            var squares = new EkfacEigenvalues(inputs.Source.Layout.Size);
+            IReadOnlyList<(string, Tensor)> Rows(GradientBatch batch)
             {
                 var rotated = bases.Rotate(batch.Rows().cpu());
                 squares.Add(rotated);
                 var even = rotated * whitening.Scale;
                 return [(Whitened, projector.Apply(even)), (Raw, projector.Apply(rotated)), ("norms", Norms(rotated)), (WhitenedNorms, Norms(even))];
-            },
-            () => ([("squares", squares.Squares)], squares.DocumentCount));
-        return squares;
+            }
+
+            return new(new Dictionary<string, Tensor>(StringComparer.Ordinal) { [Squares] = squares.Squares }, () => squares.DocumentCount, Rows, squares);
+        });
     }
 
     private static Tensor Norms(Tensor rows) => rows.square().sum(1, type: ScalarType.Float64).sqrt();
-
-    private static EkfacEigenvalues ReadSquares(SavedState saved)
-    {
-        using var file = SafetensorsFile.Open(saved.Path);
-        return new(file.ReadRaw("squares"), (long)saved.Notes!["count"]!);
-    }
 
     // What whitens is λ + ε, so that is what is compared.
     private static void Compare(StageContext context, Tensor sample, Tensor all, double damping)

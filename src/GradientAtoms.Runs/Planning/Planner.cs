@@ -86,6 +86,9 @@ public static class Planner
         var sampleBlock = Math.Min(sample, Pipeline.CurvaturePass.BlockDocuments(sample));
         var covariance = CovarianceEntries(request);
         var curvature = (covariance * 4) + (parameters * 8);
+        var sums = isSketch
+            ? Math.Max(SumBytes((sample + sampleBlock - 1) / sampleBlock, covariance * 8, sample * parameters * 4), SumBytes((request.Documents + block - 1) / block, parameters * 8, documents * rowSize * 8))
+            : SumBytes((request.Documents + block - 1) / block, covariance * 8, documents * rowSize * 4);
         return new()
         {
             Coordinates = kind,
@@ -99,11 +102,11 @@ public static class Planner
             BlockCount = (request.Documents + block - 1) / block,
             Files =
             [
-                // Raw gradients are rotated in their place, shard by shard, so one of them is there twice. Running sums are written beside the old ones.
+                // Raw gradients are rotated in their place, shard by shard, so one of them is there twice. 
                 isSketch
                     ? new("gradients and curvature of the sample", ((sample + sampleBlock) * parameters * 4) + curvature, Temporary: true)
                     : new("a block of gradients while it is rotated", block * parameters * 4, Temporary: true),
-                new("running sums", 2 * 8 * (isSketch ? Math.Max(covariance, parameters) : covariance), Temporary: true),
+                new("running sums", sums, Temporary: true),
                 new(RunFiles.Gradients, documents * rowSize * (isSketch ? 8 : 4), Temporary: false), // of a sketch two: whitened and raw
                 new(RunFiles.Curvature, curvature + (isSketch ? parameters * 8 : 0), Temporary: false), // of a sketch the sample's λ too
                 new(Pipeline.CoordinatesStage.File, (documents * dictionarySize * (isSketch ? 4 : 12)) + (isSketch ? 0 : documents * documents * 8), Temporary: false),
@@ -114,6 +117,11 @@ public static class Planner
             Stages = Stages(request, kind, rowSize, dictionarySize, sample, block),
         };
     }
+
+    // Sums over blocks are files of a binary tree: before block b is added there is one for each binary digit 1 of the number of blocks done,
+    // and the new one is written beside them. Early in the pass the rows that are not there yet leave more room than the sums take.
+    private static long SumBytes(int blocks, long bytes, long rows) =>
+        Enumerable.Range(1, blocks).Max(block => ((System.Numerics.BitOperations.PopCount((uint)block - 1) + 1) * bytes) - (rows * (blocks - block) / blocks));
 
     private static List<PlannedStage> Stages(PlanRequest request, CoordinateKind kind, long rowSize, long dictionarySize, int sample, int block)
     {

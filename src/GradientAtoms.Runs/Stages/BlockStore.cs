@@ -81,6 +81,34 @@ public sealed partial class BlockStore
         }
     }
 
+    /// <summary>Deletes a block, if it is there.</summary>
+    internal void Remove(int id)
+    {
+        if (_blocks.Remove(id, out var block))
+        {
+            File.Delete(_run.PathOf(block.Path));
+        }
+    }
+
+    /// <summary>Takes over a block that another process has made: its file is moved here, from the same file system.</summary>
+    /// <param name="block">As that process recorded it.</param>
+    /// <param name="from">Where its file is now.</param>
+    internal void Adopt(StoredBlock block, string from)
+    {
+        _touch();
+        var here = block with { Path = PathFor(block.Id) };
+        var path = _run.PathOf(here.Path);
+        Directory.CreateDirectory(Path.GetDirectoryName(path)!);
+
+        // A line without its file is passed over when the stage goes on, a file without its line would be deleted.
+        _journal.Append(Folder, here);
+        File.Move(from, path, overwrite: true);
+        _blocks[block.Id] = here;
+    }
+
+    /// <summary>The number of a block, from its path.</summary>
+    internal static int IdOf(string path) => int.Parse(Path.GetFileNameWithoutExtension(path).AsSpan("block-".Length), NumberStyles.None, CultureInfo.InvariantCulture);
+
     internal void Clear()
     {
         _journal.Forget(Folder);
@@ -100,13 +128,15 @@ public sealed partial class BlockStore
     {
         ArgumentOutOfRangeException.ThrowIfNegative(id);
         _touch();
-        var relative = string.Create(CultureInfo.InvariantCulture, $"{Folder}/block-{id:D5}{_extension}");
+        var relative = PathFor(id);
         var path = _run.PathOf(relative);
         write(path);
         var block = new StoredBlock(id, relative, new FileInfo(path).Length, FileHash.OfFile(path), notes?.DeepClone());
         _journal.Append(Folder, block);
         return _blocks[id] = block;
     }
+
+    private string PathFor(int id) => string.Create(CultureInfo.InvariantCulture, $"{Folder}/block-{id:D5}{_extension}");
 
     private void Load()
     {

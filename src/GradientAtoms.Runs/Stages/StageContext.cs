@@ -47,6 +47,9 @@ public sealed class StageContext
     /// <summary>A running state that is replaced after every block, and gone when the stage is done.</summary>
     public StageState State => _state ??= new(Folder, StageName, InputHash);
 
+    /// <summary>What the stage depends on, by name.</summary>
+    internal StageRecord? Described { get; init; }
+
     internal bool Touched => _touched;
 
     internal IReadOnlyList<SelfCheck> Checks => _checks;

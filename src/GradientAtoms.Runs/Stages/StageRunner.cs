@@ -10,6 +10,9 @@ namespace GradientAtoms.Runs.Stages;
 /// <param name="folder">The run, open for writing.</param>
 public sealed class StageRunner(RunFolder folder)
 {
+    /// <summary>The run whose stages this one's read, where that is another.</summary>
+    internal RunFolder? Upstream { get; init; }
+
     /// <summary>What would be done with a stage now, and why. Hashes its input files.</summary>
     /// <param name="stage">The stage; those that it depends on must be done.</param>
     /// <param name="cancellationToken">Ends the hashing of input files.</param>
@@ -39,7 +42,7 @@ public sealed class StageRunner(RunFolder folder)
         // The manifest keeps the old record until the first old output is replaced: a stage that fails before that leaves the run as it was.
         // From then on the record is `running`, with the old outputs named so that they can be removed.
         void BeforeFirstOutput() => folder.Update(manifest => manifest.With(record with { Status = "running", Outputs = before?.Outputs ?? [] }));
-        var context = new StageContext(folder, stage.Name, record.InputHash, stage.DependsOn, BeforeFirstOutput, progress, cancellationToken);
+        var context = new StageContext(folder, stage.Name, record.InputHash, stage.DependsOn, BeforeFirstOutput, progress, cancellationToken) { Described = record };
         var watch = Stopwatch.StartNew();
         try
         {
@@ -71,12 +74,13 @@ public sealed class StageRunner(RunFolder folder)
         return new(decision, record);
     }
 
-    private StageRecord Describe(IStage stage, CancellationToken cancellationToken)
+    /// <summary>The record of a stage before it is run.</summary>
+    internal StageRecord Describe(IStage stage, CancellationToken cancellationToken)
     {
         var upstream = new SortedDictionary<string, string>(StringComparer.Ordinal);
         foreach (var name in stage.DependsOn)
         {
-            upstream[name] = folder.Manifest.Stage(name) is { IsDone: true } done
+            upstream[name] = (Upstream ?? folder).Manifest.Stage(name) is { IsDone: true } done
                 ? done.OutputHash
                 : throw new InvalidOperationException($"{stage.Name} depends on {name}, which is not done");
         }
@@ -145,6 +149,13 @@ public sealed class StageRunner(RunFolder folder)
             return null;
         }
 
+        var changes = Differences(before, now);
+        return changes.Count > 0 ? string.Join("; ", changes) : "inputs changed";
+    }
+
+    /// <summary>In words, what two records of a stage depend on differently.</summary>
+    internal static List<string> Differences(StageRecord before, StageRecord now)
+    {
         var changes = new List<string>();
         if (before.Version != now.Version)
         {
@@ -159,7 +170,7 @@ public sealed class StageRunner(RunFolder folder)
 
         changes.AddRange(Differing(before.Inputs, now.Inputs).Select(name => $"input changed: {name}"));
         changes.AddRange(Differing(before.Upstream, now.Upstream).Select(name => $"{name} changed"));
-        return changes.Count > 0 ? string.Join("; ", changes) : "inputs changed";
+        return changes;
     }
 
     private static IEnumerable<string> Differing(SortedDictionary<string, string> before, SortedDictionary<string, string> now) =>
