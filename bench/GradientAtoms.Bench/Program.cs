@@ -22,8 +22,10 @@ const string usage = """
         The table of such results again.
     demo --out DIR [--seeds 201,202,203,204,205] [--kl .2]
         The demo over several seeds: what it finds and what its steps do.
-    sizes --runs RUN,RUN.. [--atoms 16,20,24,32,40] [--nonzeros 1,1.5,2,3] [--codes signed,nonnegative] [--damping .001] [--starts 8]
+    sizes --runs RUN,RUN.. [--atoms 16,20,24,32,40] [--nonzeros 1,1.5,2,3] [--gates 0,.55] [--codes signed,nonnegative] [--damping .001] [--starts 8]
         What dictionaries of several sizes and sparsities find on the gradients of finished demos.
+    caps --runs RUN,RUN.. [--caps 3,1.5,1,.75] [--kl .2] [--model MODEL]
+        What steps along found formats of finished demos do under several bounds on the KL of the pole's own documents.
     detection --out DIR [--seeds 101,102,103] [--rates .005,.01,.02,.03,.05] [--documents 1200]
         Worlds of planted behaviours at several rates: what is found on our coordinates, the reference's, raw gradients, hidden states and tf-idf.
     """;
@@ -39,6 +41,7 @@ try
         ["steps-table", var path] => StepsTable.Print(path),
         ["demo", .. var rest] => DemoCommand.Run(new(rest)),
         ["sizes", .. var rest] => SizesCommand.Run(new(rest)),
+        ["caps", .. var rest] => CapsCommand.Run(new(rest)),
         ["detection", .. var rest] => DetectionCommand.Run(new(rest)),
         _ => Fail(usage),
     };

@@ -59,6 +59,8 @@ internal sealed class AuditArguments
 
     public Option<double?> Nonzeros { get; } = Opt.Number("--nonzeros", "COUNT", "Atoms a document encodes on, on average; the penalty is searched for. Default 4.2.", above: 0);
 
+    public Option<double?> Gate { get; } = Opt.Number("--gate", "SHARE", "Count a document to every pole that it is as near to as this share of the pole's median document, not only to the nearest. Default: off.", above: 0);
+
     public Option<int?> Starts { get; } = Opt.Whole("--starts", "COUNT", "Independent starts of the dictionary; the best is kept. Default 8.");
 
     public Option<string?> Codes { get; } = Opt.Choice("--codes", "Signed codes give an atom two poles, nonnegative ones one. Default signed.", "signed", "nonnegative");
@@ -96,7 +98,7 @@ internal sealed class AuditArguments
     public IEnumerable<Option> Tuning => [Rank, Alpha, TargetModules, Epochs, LearningRate];
 
     /// <summary>Options of the dictionary and what comes before it.</summary>
-    public IEnumerable<Option> Learning => [Atoms, Coordinates, Damping, Sparsity, Nonzeros, Starts, Codes, Center];
+    public IEnumerable<Option> Learning => [Atoms, Coordinates, Damping, Sparsity, Nonzeros, Gate, Starts, Codes, Center];
 
     /// <summary>What the machine may give.</summary>
     public IEnumerable<Option> Machine => [BatchTokens, Memory, Disk, Time, Threads, Device];
@@ -131,6 +133,7 @@ internal sealed class AuditArguments
             Center = Get(Center) is { } center ? center == "on" : defaults.Center,
             Sparsity = Get(Sparsity),
             Nonzeros = Get(Nonzeros) ?? defaults.Nonzeros,
+            Gate = Get(Gate),
             Starts = Get(Starts) ?? defaults.Starts,
             Codes = Get(Codes) is { } codes ? Enum.Parse<CodeSigns>(codes, ignoreCase: true) : defaults.Codes,
             Rank = Get(Rank) ?? defaults.Rank,

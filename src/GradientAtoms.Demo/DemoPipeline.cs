@@ -24,8 +24,9 @@ public static class DemoPipeline
         Epochs = 3,
         LearningRate = 3e-3,
         Damping = 3000,
-        Atoms = 22,
-        Nonzeros = 1.45,
+        Atoms = 34,
+        Nonzeros = 2.2,
+        Gate = 0.55,
         Starts = 16,
     };
 

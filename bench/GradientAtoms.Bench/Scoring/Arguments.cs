@@ -27,4 +27,6 @@ internal sealed class Arguments
     public int Integer(string name, int otherwise) => Text(name) is { } text ? int.Parse(text, CultureInfo.InvariantCulture) : otherwise;
 
     public double Number(string name, double otherwise) => Text(name) is { } text ? double.Parse(text, CultureInfo.InvariantCulture) : otherwise;
+
+    public double[] Numbers(string name, string otherwise) => [.. (Text(name) ?? otherwise).Split(',').Select(text => double.Parse(text, CultureInfo.InvariantCulture))];
 }

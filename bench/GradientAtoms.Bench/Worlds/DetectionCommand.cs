@@ -60,7 +60,7 @@ internal static class DetectionCommand
             .Select(detection => new Line(method, rate, seed, detection.Label, detection.Documents, detection.Precision, detection.Recall)));
         SparseCodes Learn(Tensor rows)
         {
-            using var dictionary = DictionaryLearner.Learn(rows, new() { AtomCount = audit.Atoms!.Value, TargetNonzeros = audit.Nonzeros, Starts = audit.Starts, Seed = seed });
+            using var dictionary = DictionaryLearner.Learn(rows, new() { AtomCount = audit.Atoms!.Value, TargetNonzeros = audit.Nonzeros, Gate = audit.Gate, Starts = audit.Starts, Seed = seed });
             return dictionary.Codes;
         }
 

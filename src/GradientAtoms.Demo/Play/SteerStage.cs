@@ -1,4 +1,5 @@
 using System.Text.Json;
+using GradientAtoms.Demo.Planting;
 using GradientAtoms.Evaluation;
 using GradientAtoms.Models.Adapters;
 using GradientAtoms.Models.Generation;
@@ -48,12 +49,8 @@ internal static class SteerStage
         {
             var behaviour = world.Behaviours.Single(behaviour => behaviour.Name == target.Name);
             var (onTarget, offTarget) = (world.OnTargetPrompts(behaviour, options.Prompts, chats), world.OffTargetPrompts(behaviour, options.Prompts, chats));
-            var prompts = onTarget.Concat(offTarget).Select(IReadOnlyList<int> (prompt) => session.Model.EncodePrompt(prompt, session.Options)).ToList();
-            (Proportion On, Proportion Off) Rates(LoraAdapter adapter)
-            {
-                var answers = Answers(session, adapter, prompts, options.Seed, context.CancellationToken);
-                return (Proportion.Of(answers.Take(onTarget.Count).ToList(), behaviour.IsShownBy), Proportion.Of(answers.Skip(onTarget.Count).ToList(), behaviour.IsShownBy));
-            }
+            (Proportion On, Proportion Off) Rates(LoraAdapter adapter) =>
+                (Shown(session, adapter, behaviour, onTarget, options.Seed, context.CancellationToken), Shown(session, adapter, behaviour, offTarget, options.Seed, context.CancellationToken));
 
             using var more = PoleStep.Choose(session, target.Pole!, new() { Kl = options.Kl }, null, context.CancellationToken);
             using var less = PoleStep.Choose(session, target.Pole!, new() { Kl = options.Kl, Less = true }, null, context.CancellationToken);
@@ -70,12 +67,16 @@ internal static class SteerStage
         return steered;
     }
 
-    // Sampled as the model would be used, with the same seed for every step: a rate is a probability, which greedy answers would round to 0 or 1.
-    private static List<string> Answers(RunSession session, LoraAdapter adapter, IReadOnlyList<IReadOnlyList<int>> prompts, long seed, CancellationToken cancellationToken)
+    /// <summary>How many answers to prompts show a behaviour. Sampled as the model would be used, with the same seed for every step: a rate is a probability, which greedy answers would round to 0 or 1.</summary>
+    internal static Proportion Shown(RunSession session, LoraAdapter adapter, Behaviour behaviour, IReadOnlyList<string> prompts, long seed, CancellationToken cancellationToken)
     {
         var loaded = session.Model.Loaded;
         var generated = BatchGenerator.Generate(
-            loaded.Model, prompts, new() { MaxNewTokens = LongestAnswer, Temperature = 1, Seed = (ulong)RandomStream.Seed(seed, "demo/answers"), StopIds = loaded.StopIds }, [adapter], cancellationToken: cancellationToken);
-        return [.. generated.Select(answer => loaded.Tokenizer.Decode([.. answer.Tokens.Where(token => !loaded.StopIds.Contains(token))]).Trim())];
+            loaded.Model,
+            [.. prompts.Select(IReadOnlyList<int> (prompt) => session.Model.EncodePrompt(prompt, session.Options))],
+            new() { MaxNewTokens = LongestAnswer, Temperature = 1, Seed = (ulong)RandomStream.Seed(seed, "demo/answers"), StopIds = loaded.StopIds },
+            [adapter],
+            cancellationToken: cancellationToken);
+        return Proportion.Of([.. generated.Select(answer => loaded.Tokenizer.Decode([.. answer.Tokens.Where(token => !loaded.StopIds.Contains(token))]).Trim())], behaviour.IsShownBy);
     }
 }

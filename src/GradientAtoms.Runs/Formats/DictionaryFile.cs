@@ -35,9 +35,12 @@ public sealed class StoredDictionary : IDisposable
     }
 }
 
-/// <summary><c>dictionary.safetensors</c>: <c>atoms</c> float32 <c>[K, k]</c>, and what the projection needs beside them.</summary>
+/// <summary><c>dictionary.safetensors</c>: <c>atoms</c> float32 <c>[K, k]</c>, <c>gates</c> float32 <c>[K, 2]</c> where poles have them, and what the projection needs beside them.</summary>
 public static class DictionaryFile
 {
+    /// <summary>The tensor of the poles' gates (<see cref="DictionaryLearning.PoleGates"/>).</summary>
+    public const string Gates = "gates";
+
     private const string SchemaName = "gatoms/dictionary";
 
     /// <summary>Writes the file: the same tensors give the same bytes.</summary>

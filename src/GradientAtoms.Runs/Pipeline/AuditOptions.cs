@@ -75,6 +75,9 @@ public sealed record AuditOptions
     /// <summary>What signs codes may have.</summary>
     public CodeSigns Codes { get; init; } = CodeSigns.Signed;
 
+    /// <summary>Gates of the poles, as a share of a pole's median product: a document is of every pole that it is near enough to. Null: codes are those of the penalty.</summary>
+    public double? Gate { get; init; }
+
     /// <summary>Independent starts of the dictionary; the one of the lowest objective is kept. On the real audit of docs/experiments.md one start gave a mean best F1 of .598, eight .616.</summary>
     public int Starts { get; init; } = 8;
 

@@ -16,7 +16,7 @@ internal static class DictionaryStage
     public static Stage Create(AuditOptions options) => new()
     {
         Name = Name,
-        Options = RunJson.Of(options, "atoms", "sparsity", "nonzeros", "codes", "starts", "seed"),
+        Options = RunJson.Of(options, "atoms", "sparsity", "nonzeros", "codes", "gate", "starts", "seed"),
         DependsOn = [DocumentsStage.Name, GradientsStage.Name, CoordinatesStage.Name],
         Run = context => Run(context, options),
     };
@@ -37,14 +37,17 @@ internal static class DictionaryStage
                 Sparsity = options.Sparsity,
                 TargetNonzeros = options.Nonzeros,
                 Codes = options.Codes,
+                Gate = options.Gate,
                 Starts = options.Starts,
                 Seed = options.Seed,
             },
             context.Progress,
             context.CancellationToken);
         var encoded = SparseCoder.Encode(rows, dictionary.Atoms, new() { Sparsity = dictionary.Sparsity, Codes = options.Codes }, context.Progress, context.CancellationToken);
-        context.WriteFile(RunFiles.Dictionary, path => DictionaryFile.Write(path, dictionary.Atoms));
-        context.WriteFile(RunFiles.Codes, path => CodesFile.Write(path, encoded.Codes, UsedRows(context.Folder)));
+        var codes = dictionary.Gates?.Encode(rows, dictionary.Atoms) ?? encoded.Codes;
+        var gates = dictionary.Gates?.ToTensor();
+        context.WriteFile(RunFiles.Dictionary, path => DictionaryFile.Write(path, dictionary.Atoms, gates is null ? null : [(DictionaryFile.Gates, gates)]));
+        context.WriteFile(RunFiles.Codes, path => CodesFile.Write(path, codes, UsedRows(context.Folder)));
         foreach (var (name, value) in new (string, JsonNode)[]
         {
             ("atoms", atomCount),
@@ -57,7 +60,7 @@ internal static class DictionaryStage
             ("dead_atoms", dictionary.DeadAtoms),
             ("weak_atoms", dictionary.WeakAtoms),
             ("reseeded_atoms", dictionary.ReseededAtoms),
-            ("nonzeros", encoded.Codes.MeanNonzeros),
+            ("nonzeros", codes.MeanNonzeros),
             ("start_objectives", new JsonArray([.. dictionary.StartObjectives.Select(objective => (JsonNode)objective)])),
             ("explained_share", Explained(rows, encoded.ResidualEnergies, learning, held: false)),
         })

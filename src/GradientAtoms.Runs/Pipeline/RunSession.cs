@@ -148,6 +148,12 @@ public sealed class RunSession : IDisposable
         var dictionary = Folder.Manifest.Stage(DictionaryStage.Name)!;
         var (sparsity, signs) = ((double)dictionary.Notes["sparsity"]!, dictionary.Options["codes"].Deserialize<CodeSigns>(RunJson.Compact));
         var coordinates = Kind == CoordinateKind.Sketch ? SketchedCoordinates(whitened) : ExactCoordinates(whitened, cancellationToken);
+        using var stored = DictionaryFile.Read(Folder.Need(RunFiles.Dictionary));
+        if (stored.Tensors.TryGetValue(DictionaryFile.Gates, out var gates))
+        {
+            return PoleGates.From(gates).Encode(coordinates, AtomRows);
+        }
+
         return SparseCoder.Encode(coordinates, AtomRows, new() { Sparsity = sparsity, Codes = signs }, cancellationToken: cancellationToken).Codes;
     }
 

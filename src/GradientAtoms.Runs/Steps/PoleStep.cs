@@ -15,8 +15,8 @@ public sealed record PoleStepOptions
     /// <summary>The KL a token on neutral prompts, in nats, that the step is to have; not looked at where <see cref="Step"/> is given.</summary>
     public double Kl { get; init; } = 0.1;
 
-    /// <summary>The KL a token on the pole's own documents may be at most this many times <see cref="Kl"/>; the step is smaller where it would be more.</summary>
-    public double TargetCap { get; init; } = 3;
+    /// <summary>The KL a token on the pole's own documents may be at most this many times <see cref="Kl"/>; the step is smaller where it would be more. Above 1 the gain is past its top on real and on planted behaviours (docs/experiments.md).</summary>
+    public double TargetCap { get; init; } = 1;
 
     /// <summary>The step itself; null: calibrated to <see cref="Kl"/>. Above 0.</summary>
     public double? Step { get; init; }

@@ -51,6 +51,7 @@ public static class DictionaryLearner
         ArgumentOutOfRangeException.ThrowIfLessThan(options.Rounds, 1, nameof(options));
         ArgumentOutOfRangeException.ThrowIfLessThan(options.Starts, 1, nameof(options));
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(options.Sparsity ?? options.TargetNonzeros, nameof(options));
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(options.Gate ?? 1, nameof(options));
         if (options.AtomCount > rows.shape[0])
             throw DictionaryException.TooManyAtoms(options.AtomCount, rows.shape[0]);
     }
@@ -145,9 +146,13 @@ public static class DictionaryLearner
                 }
             }
 
-            return new(Atoms())
+            var atoms = Atoms();
+            var codes = SparseCoder.ToSparse(_codes, _options.AtomCount);
+            var gates = _options.Gate is { } share ? PoleGates.Fit(_rows, atoms, codes, share, _options.MinimumSupport) : null;
+            return new(atoms)
             {
-                Codes = SparseCoder.ToSparse(_codes, _options.AtomCount),
+                Codes = gates?.Encode(_rows, atoms) ?? codes,
+                Gates = gates,
                 Sparsity = Sparsity,
                 Objective = Final.Objective,
                 DualityGap = Final.MeanGap,

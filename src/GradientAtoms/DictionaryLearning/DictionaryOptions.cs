@@ -34,6 +34,9 @@ public sealed record DictionaryOptions
     /// <summary>Independent starts; the one with the lowest objective is kept.</summary>
     public int Starts { get; init; } = 1;
 
+    /// <summary>Gates of the poles, as a share of a pole's median product (see <see cref="PoleGates"/>); null: the codes are those of the penalty.</summary>
+    public double? Gate { get; init; }
+
     /// <summary>Documents below which an atom is weak: counted in <see cref="LearnedDictionary.WeakAtoms"/>.</summary>
     public int MinimumSupport { get; init; } = 4;
 

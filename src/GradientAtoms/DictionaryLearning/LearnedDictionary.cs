@@ -10,8 +10,11 @@ public sealed class LearnedDictionary : IDisposable
     /// <summary><c>[K, k]</c> float32, unit rows. The sign of an atom is such that its + pole has more energy (Σ code²).</summary>
     public Tensor Atoms { get; }
 
-    /// <summary><c>[N, K]</c>: exact codes of the rows for these atoms.</summary>
+    /// <summary><c>[N, K]</c>: exact codes of the rows for these atoms, or those that pass the <see cref="Gates"/>.</summary>
     public required SparseCodes Codes { get; init; }
+
+    /// <summary>The gates of the poles; null where none were asked for.</summary>
+    public PoleGates? Gates { get; init; }
 
     /// <summary>The L1 penalty α that was used, given or found.</summary>
     public required double Sparsity { get; init; }

@@ -116,6 +116,25 @@ public sealed class SketchAuditTests(SketchRuns runs) : IClassFixture<SketchRuns
     }
 
     [Theory]
+    [InlineData(CoordinateKind.Exact)]
+    [InlineData(CoordinateKind.Sketch)]
+    public void Documents_pass_the_gates_of_a_run_as_its_own_did(CoordinateKind kind)
+    {
+        var options = runs.Options($"gated-{kind}", kind) with { Gate = 0.6 };
+        AuditPipeline.Run(options);
+        using var session = new RunSession(options.Out);
+        var own = session.Encode([.. session.Documents.Take(8)]);
+        for (var document = 0; document < 8; document++)
+        {
+            Assert.Equal(session.Codes.AtomsOf(document).ToArray(), own.AtomsOf(document).ToArray());
+            Assert.All(session.Codes.CodesOf(document).ToArray().Zip(own.CodesOf(document).ToArray()), pair => Assert.Equal(pair.First, pair.Second, 1e-3f));
+        }
+
+        Assert.True(AuditPipeline.Run(options).NothingToDo);
+        Assert.Equal("dictionary", AuditPipeline.Run(options with { Gate = null }).Stages.First(stage => !stage.Decision.Reuse).Record.Name);
+    }
+
+    [Theory]
     [InlineData("sample", 30)]
     [InlineData("curvature", 2)]
     [InlineData("gradients", 35)]
