@@ -7,7 +7,8 @@ namespace GradientAtoms.Cli;
 /// <summary>The options that choose a step, which <c>steer</c> and <c>export</c> share.</summary>
 internal sealed class StepArguments
 {
-    private readonly Option<double?> _kl = Opt.Number("--kl", "NATS", "Strength: the divergence from the unsteered model, a token of neutral prompts. Default .1.", above: 0);
+    private readonly Option<double?> _kl = Opt.Number("--kl", "NATS", "Strength: the divergence from the unsteered model, a token of neutral prompts and of the pole's own documents at most. Default .1.", above: 0);
+    private readonly Option<string?> _neutral = Opt.Text("--neutral", "FILE", "Chats or texts that --kl is measured on. Default: those of the run, else built-in ones.");
     private readonly Option<double?> _step = Opt.Number("--step", "STEP", "Strength: the step itself, without calibration.", above: 0);
     private readonly Option<bool> _less = Opt.Flag("--less", "Less of the pole instead of more.");
     private readonly Option<string?> _direction = Opt.Choice("--direction", "How the atom becomes a step (docs/method.md, 7). Default data.", "data", "natural", "gradient", "adam");
@@ -16,7 +17,7 @@ internal sealed class StepArguments
 
     public void AddTo(Command command)
     {
-        foreach (var option in (Option[])[_kl, _step, _less, _direction, _model, _threads])
+        foreach (var option in (Option[])[_kl, _neutral, _step, _less, _direction, _model, _threads])
         {
             command.Add(option);
         }
@@ -34,10 +35,16 @@ internal sealed class StepArguments
             throw UsageException.Combination($"gatoms {parse.CommandResult.Command.Name}", "--kl and --step cannot be given together", "give one of them");
         }
 
+        if (step is not null && parse.GetValue(_neutral) is not null)
+        {
+            throw UsageException.Combination($"gatoms {parse.CommandResult.Command.Name}", "--neutral and --step cannot be given together", "a given step is not calibrated: leave --neutral out");
+        }
+
         return new()
         {
             Mode = Enum.Parse<StepMode>(parse.GetValue(_direction) ?? "data", ignoreCase: true),
             Kl = kl ?? new PoleStepOptions().Kl,
+            Neutral = parse.GetValue(_neutral),
             Step = step,
             Less = parse.GetValue(_less),
         };
@@ -51,6 +58,7 @@ internal sealed class StepArguments
         chosen.Size,
         KlAsked = chosen.Calibration?.Requested,
         KlMeasured = chosen.Calibration?.Chosen.Neutral.Mean,
+        KlOwnDocuments = chosen.Calibration?.Chosen.Target?.Mean,
         KlPercentile95 = chosen.Calibration?.Chosen.Neutral.Percentile95,
         chosen.Calibration?.Converged,
         chosen.Calibration?.Warnings,
@@ -62,7 +70,7 @@ internal sealed class StepArguments
     public static void Write(TextWriter writer, PoleStep chosen)
     {
         var strength = chosen.Calibration is { } calibration
-            ? $", KL {Plain.Short(calibration.Chosen.Neutral.Mean)} nats a neutral token (asked {Plain.Short(calibration.Requested)}; 95th percentile {Plain.Short(calibration.Chosen.Neutral.Percentile95)})"
+            ? $", KL {Plain.Short(calibration.Chosen.Neutral.Mean)} nats a neutral token (95th percentile {Plain.Short(calibration.Chosen.Neutral.Percentile95)}), {Plain.Short(calibration.Chosen.Target!.Mean)} on its own documents (asked: at most {Plain.Short(calibration.Requested)})"
             : string.Empty;
         writer.WriteLine($"step {Plain.Short(chosen.Size)} along {chosen.Pole.Id}{strength}");
         writer.WriteLine($"sign: a quarter of the step towards more changes the log-likelihood a token of {Plain.Count(chosen.Sign.Documents)} of its documents by {Plain.Short(chosen.Sign.Odd)} ± {Plain.Short(chosen.Sign.OddError)} ({Verdict(chosen)})");

@@ -41,7 +41,7 @@ internal static class SteerStage
         var chats = world.Chats(options.Documents);
         var steered = new List<SteeredBehaviour>();
         context.Progress?.Report(new(Name, 0, found.Count, "behaviours"));
-        using var neutral = PoleStep.NeutralMeter(session, context.CancellationToken);
+        using var neutral = PoleStep.NeutralMeter(session, cancellationToken: context.CancellationToken);
         using var random = session.Directions().Random(options.Seed, index: 0);
         var calibrated = KlCalibration.Calibrate(session.Adapter, random, neutral, null, new() { Kl = options.Kl }, null, context.CancellationToken);
         using var randomAdapter = random.ToAdapter(session.Adapter, calibrated.Step);

@@ -18,6 +18,9 @@ public sealed record PoleStepOptions
     /// <summary>The KL a token on the pole's own documents may be at most this many times <see cref="Kl"/>; the step is smaller where it would be more. Above 1 the gain is past its top on real and on planted behaviours (docs/experiments.md).</summary>
     public double TargetCap { get; init; } = 1;
 
+    /// <summary>A file of neutral chats or texts that <see cref="Kl"/> is measured on; null: the run's, else the built-in ones.</summary>
+    public string? Neutral { get; init; }
+
     /// <summary>The step itself; null: calibrated to <see cref="Kl"/>. Above 0.</summary>
     public double? Step { get; init; }
 
@@ -69,7 +72,7 @@ public sealed class PoleStep : IDisposable
         var adapter = session.Adapter;
         var more = DirectionOf(session, atom, pole, options.Mode);
         var documents = TopDocuments(session, pole, options.SignDocuments);
-        using var neutral = options.Step is null ? NeutralMeter(session, cancellationToken) : null;
+        using var neutral = options.Step is null ? NeutralMeter(session, options.Neutral, cancellationToken) : null;
 
         // A behaviour that acts on some prompts only leaves neutral ones alone while the step explodes on its own: those bound it too.
         using var target = options.Step is null ? new KlMeter(session.Model.Loaded.Model, [adapter], documents, null, cancellationToken) : null;
@@ -112,14 +115,15 @@ public sealed class PoleStep : IDisposable
     /// <inheritdoc/>
     public void Dispose() => Direction.Dispose();
 
-    /// <summary>What the KL of this run's steps is measured on: its neutral file, else the built-in prompts. The caller owns it.</summary>
+    /// <summary>What the KL of this run's steps is measured on. The caller owns it.</summary>
     /// <param name="session">The run with its model.</param>
+    /// <param name="path">A file of neutral chats or texts; null: the run's, else the built-in prompts.</param>
     /// <param name="cancellationToken">Looked at once a batch.</param>
     /// <exception cref="GradientAtomsException">The neutral file cannot be read.</exception>
-    public static KlMeter NeutralMeter(RunSession session, CancellationToken cancellationToken = default)
+    public static KlMeter NeutralMeter(RunSession session, string? path = null, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(session);
-        var (documents, name) = session.Options.Neutral is { } file
+        var (documents, name) = (path ?? session.Options.Neutral) is { } file
             ? (DocumentReader.Read(file, null, cancellationToken).Distinct, file)
             : (NeutralPrompts.Documents, "neutral prompts");
         var tokens = session.Model.ChatTokenizer(session.Options).TokenizeAll(documents, name, null, cancellationToken);

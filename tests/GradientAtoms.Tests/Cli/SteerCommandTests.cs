@@ -38,4 +38,26 @@ public sealed class SteerCommandTests(FinishedRun finished) : IClassFixture<Fini
         Assert.Contains("shorten the prompt", run.Error, StringComparison.Ordinal);
         Assert.DoesNotContain("calibration", run.Error, StringComparison.Ordinal);
     }
+
+    [Fact]
+    public void The_strength_is_measured_on_the_neutral_texts_that_are_given()
+    {
+        var folder = finished.Audit.Folder["run"];
+        using var session = new RunSession(folder);
+        var pole = session.Atoms[0].Poles[0].Id;
+        var own = finished.Audit.Folder.Write("neutral.jsonl", """{"id": "1", "messages": [{"role": "user", "content": "2 and 3"}, {"role": "assistant", "content": "5"}]}""" + "\n");
+        double Measured(params string[] more)
+        {
+            var run = CliRun.Of(["steer", folder, pole, "--prompt", "2 and 3", "--max-new-tokens", "1", "--json", .. more]);
+            Assert.True(run.ExitCode == 0, run.Error);
+            return (double)JsonNode.Parse(run.Out)!["step"]!["kl_measured"]!;
+        }
+
+        using var expected = PoleStep.Choose(session, pole, new() { Neutral = own });
+        var kl = expected.Calibration!.Chosen.Neutral.Mean;
+        Assert.Equal(kl, Measured("--neutral", own), 1e-5 * kl);
+        Assert.NotEqual(kl, Measured(), 0.01 * kl);
+        Assert.Equal(3, CliRun.Of("steer", folder, pole, "--prompt", "x", "--neutral", finished.Audit.Folder["absent.jsonl"]).ExitCode);
+        Assert.Equal(2, CliRun.Of("steer", folder, pole, "--prompt", "x", "--neutral", own, "--step", "1").ExitCode);
+    }
 }
