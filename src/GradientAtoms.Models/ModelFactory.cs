@@ -25,29 +25,29 @@ internal static class ModelFactory
 {
     private static readonly Dictionary<string, Func<ModelConfig, ModelBlueprint>> Json = new(StringComparer.Ordinal)
     {
-        ["llama"] = config => Of("llama", LlamaConfiguration.FromJson(config), (c, weight) => new LlamaModel(c, weight)),
-        ["mistral"] = config => Of("mistral", MistralConfiguration.FromJson(config), (c, weight) => new MistralModel(c, weight)),
-        ["qwen2"] = config => Of("qwen2", Qwen2Configuration.FromJson(config), (c, weight) => new Qwen2Model(c, weight)),
-        ["qwen3"] = config => Of("qwen3", Qwen3Configuration.FromJson(config), (c, weight) => new Qwen3Model(c, weight)),
-        ["gemma2"] = config => Of("gemma2", Gemma2Configuration.FromJson(config), (c, weight) => new Gemma2Model(c, weight)),
-        ["gemma3_text"] = config => Of("gemma3_text", Gemma3Configuration.FromJson(config), (c, weight) => new Gemma3Model(c, weight)),
+        ["llama"] = config => Of("llama", LlamaModel.Read(config), (c, weight) => new LlamaModel(c, weight)),
+        ["mistral"] = config => Of("mistral", MistralModel.Read(config), (c, weight) => new MistralModel(c, weight)),
+        ["qwen2"] = config => Of("qwen2", Qwen2Model.Read(config), (c, weight) => new Qwen2Model(c, weight)),
+        ["qwen3"] = config => Of("qwen3", Qwen3Model.Read(config), (c, weight) => new Qwen3Model(c, weight)),
+        ["gemma2"] = config => Of("gemma2", Gemma2Model.Read(config), (c, weight) => new Gemma2Model(c, weight)),
+        ["gemma3_text"] = config => Of("gemma3_text", Gemma3Model.Read(config), (c, weight) => new Gemma3Model(c, weight)),
         ["phi3"] = config => Of("phi3", Phi3Configuration.FromJson(config), (c, weight) => new Phi3Model(c, weight)),
         ["gpt2"] = config => Of("gpt2", Gpt2Configuration.FromJson(config), (c, weight) => new Gpt2Model(c, weight)),
         ["gpt_neox"] = config => Of("gpt_neox", GptNeoxConfiguration.FromJson(config), (c, weight) => new GptNeoxModel(c, weight)),
-        ["olmo2"] = config => Of("olmo2", Olmo2Configuration.FromJson(config), (c, weight) => new Olmo2Model(c, weight)),
+        ["olmo2"] = config => Of("olmo2", Olmo2Model.Read(config), (c, weight) => new Olmo2Model(c, weight)),
     };
 
     private static readonly Dictionary<string, Func<GgufMetadata, ModelBlueprint>> Gguf = new(StringComparer.Ordinal)
     {
-        ["llama"] = metadata => Of("llama", LlamaConfiguration.FromGguf(metadata), (c, weight) => new LlamaModel(c, weight)),
-        ["qwen2"] = metadata => Of("qwen2", Qwen2Configuration.FromGguf(metadata), (c, weight) => new Qwen2Model(c, weight)),
-        ["qwen3"] = metadata => Of("qwen3", Qwen3Configuration.FromGguf(metadata), (c, weight) => new Qwen3Model(c, weight)),
-        ["gemma2"] = metadata => Of("gemma2", Gemma2Configuration.FromGguf(metadata), (c, weight) => new Gemma2Model(c, weight)),
-        ["gemma3"] = metadata => Of("gemma3_text", Gemma3Configuration.FromGguf(metadata), (c, weight) => new Gemma3Model(c, weight)),
+        ["llama"] = metadata => Of("llama", LlamaModel.Read(metadata), (c, weight) => new LlamaModel(c, weight)),
+        ["qwen2"] = metadata => Of("qwen2", Qwen2Model.Read(metadata), (c, weight) => new Qwen2Model(c, weight)),
+        ["qwen3"] = metadata => Of("qwen3", Qwen3Model.Read(metadata), (c, weight) => new Qwen3Model(c, weight)),
+        ["gemma2"] = metadata => Of("gemma2", Gemma2Model.Read(metadata), (c, weight) => new Gemma2Model(c, weight)),
+        ["gemma3"] = metadata => Of("gemma3_text", Gemma3Model.Read(metadata), (c, weight) => new Gemma3Model(c, weight)),
         ["phi3"] = metadata => Of("phi3", Phi3Configuration.FromGguf(metadata), (c, weight) => new Phi3Model(c, weight)),
         ["gpt2"] = metadata => Of("gpt2", Gpt2Configuration.FromGguf(metadata), (c, weight) => new Gpt2Model(c, weight)),
         ["gptneox"] = metadata => Of("gpt_neox", GptNeoxConfiguration.FromGguf(metadata), (c, weight) => new GptNeoxModel(c, weight)),
-        ["olmo2"] = metadata => Of("olmo2", Olmo2Configuration.FromGguf(metadata), (c, weight) => new Olmo2Model(c, weight)),
+        ["olmo2"] = metadata => Of("olmo2", Olmo2Model.Read(metadata), (c, weight) => new Olmo2Model(c, weight)),
     };
 
     /// <exception cref="CheckpointException">GA2321 to GA2323.</exception>

@@ -36,7 +36,7 @@ internal sealed record PretrainingOptions
 internal static class Pretraining
 {
     /// <summary>The built-in model's shape.</summary>
-    public static LlamaConfiguration Shape(int vocabulary) => new()
+    public static DecoderConfiguration Shape(int vocabulary) => new()
     {
         VocabularySize = vocabulary,
         HiddenSize = 192,
@@ -51,7 +51,7 @@ internal static class Pretraining
 
     /// <summary>Trains.</summary>
     /// <returns>Every weight by its checkpoint name, <c>float32</c>; the caller owns them.</returns>
-    public static Dictionary<string, Tensor> Run(LlamaConfiguration shape, Tokenizer tokenizer, Func<Chat, string> render, Func<string, string> prompt, PretrainingOptions options)
+    public static Dictionary<string, Tensor> Run(DecoderConfiguration shape, Tokenizer tokenizer, Func<Chat, string> render, Func<string, string> prompt, PretrainingOptions options)
     {
         using var generator = RandomStream.Torch(options.Seed, "pretraining/weights");
         var weights = new Dictionary<string, Tensor>(StringComparer.Ordinal);
@@ -112,7 +112,7 @@ internal static class Pretraining
     }
 
     // Norms 1, all else normal: .02, and smaller where a layer adds to the residual stream (GPT-2's rule). In the model's own order.
-    private static Tensor Weight(string name, long[] size, LlamaConfiguration shape, Generator generator)
+    private static Tensor Weight(string name, long[] size, DecoderConfiguration shape, Generator generator)
     {
         var isResidual = name.Contains("o_proj", StringComparison.Ordinal) || name.Contains("down_proj", StringComparison.Ordinal);
         var value = size.Length == 1 ? ones(size) : randn(size, generator: generator).mul_(0.02 * (isResidual ? 1 / Math.Sqrt(2 * shape.LayerCount) : 1));

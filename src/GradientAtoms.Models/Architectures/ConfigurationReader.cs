@@ -199,6 +199,21 @@ internal static class ConfigurationReader
     public static IReadOnlyList<int?> Windows(int? window, int layerCount, Func<int, bool> isSliding) =>
         window is { } size && layerCount <= MostLayers ? [.. Enumerable.Range(0, layerCount).Select(layer => isSliding(layer) ? (int?)size : null)] : [];
 
+    /// <summary>The windows of <c>sliding_window</c> (4096 where absent) in the layers that <c>layer_types</c>, else the family's own rule, says.</summary>
+    public static IReadOnlyList<int?> Windows(ModelConfig config, int layerCount, Func<int, bool> isSliding)
+    {
+        var window = config.Contains("sliding_window") ? config.Size("sliding_window") : 4096;
+        var sliding = SlidingLayers(config, layerCount);
+        return Windows(window, layerCount, layer => sliding?[layer] ?? isSliding(layer));
+    }
+
+    /// <summary>The same for qwen: only with <c>use_sliding_window</c>, and from <c>max_window_layers</c> upwards.</summary>
+    public static IReadOnlyList<int?> UpperWindows(ModelConfig config, int layerCount)
+    {
+        var firstSliding = config.Number("max_window_layers") ?? 28;
+        return config.Boolean("use_sliding_window") == true ? Windows(config, layerCount, layer => layer >= firstSliding) : [];
+    }
+
     private static void RefuseQuantised(ModelConfig config)
     {
         if (config.Object("quantization_config") is not null)

@@ -42,6 +42,12 @@ internal record DecoderConfiguration
     /// <summary>Whether the head is the embedding.</summary>
     public bool TiedEmbeddings { get; init; }
 
+    /// <summary>Whether the attention's projections have biases.</summary>
+    public bool AttentionBias { get; init; }
+
+    /// <summary>Whether the MLP's have, in families where that is not fixed.</summary>
+    public bool MlpBias { get; init; }
+
     /// <summary>The MLP's function.</summary>
     public Activation Activation { get; init; } = Activation.Silu;
 

@@ -5,34 +5,41 @@ using static TorchSharp.torch;
 namespace GradientAtoms.Models.Architectures;
 
 /// <summary>A gemma3 text model's configuration.</summary>
-internal sealed record Gemma3Configuration : DecoderConfiguration
+internal sealed record Gemma3Configuration : GemmaConfiguration
 {
+    /// <summary>Adds to what all decoders say.</summary>
     [SetsRequiredMembers]
-    private Gemma3Configuration(DecoderConfiguration common)
+    public Gemma3Configuration(DecoderConfiguration common)
         : base(common)
     {
     }
-
-    /// <summary>Products of queries and keys are divided by its root.</summary>
-    public double QueryScalar { get; init; } = 256;
-
-    /// <summary>c of c·tanh(x / c) on the products of queries and keys, or null.</summary>
-    public double? AttentionSoftCap { get; init; }
-
-    /// <summary>The same on the logits.</summary>
-    public double? FinalSoftCap { get; init; }
-
-    /// <summary>Whether q, k, v and o have biases.</summary>
-    public bool AttentionBias { get; init; }
 
     /// <summary>The base of the rotary angles in layers with a window.</summary>
     public double LocalRopeTheta { get; init; } = 10_000;
 
     /// <summary>The scaling in layers with a window, or null.</summary>
     public RopeScaling? LocalRopeScaling { get; init; }
+}
+
+/// <summary>The gemma3 text decoder: norms over each head's queries and keys, more layers with a window than without, and rotary positions of their own in each kind.</summary>
+internal sealed class Gemma3Model : GemmaModel
+{
+    /// <summary>Takes the weights.</summary>
+    public Gemma3Model(Gemma3Configuration configuration, Func<string, long[], Tensor> weight)
+        : this(configuration, weight, configuration.Rotary(), new RotaryEmbedding(configuration.HeadSize, configuration.LocalRopeTheta, configuration.LocalRopeScaling))
+    {
+    }
+
+    private Gemma3Model(Gemma3Configuration configuration, Func<string, long[], Tensor> weight, RotaryEmbedding everywhere, RotaryEmbedding near)
+        : base(configuration, weight, QueryKeyNorms.EachHead, layer => configuration.WindowOf(layer) is null ? everywhere : near)
+    {
+    }
+
+    /// <inheritdoc/>
+    public override string Architecture => "gemma3_text";
 
     /// <summary>From <c>config.json</c>.</summary>
-    public static Gemma3Configuration FromJson(ModelConfig config)
+    public static Gemma3Configuration Read(ModelConfig config)
     {
         ConfigurationReader.RefusePartialRotary(config);
         ConfigurationReader.RefuseTrue(config, "use_bidirectional_attention");
@@ -45,9 +52,7 @@ internal sealed record Gemma3Configuration : DecoderConfiguration
         };
         var common = ConfigurationReader.FromJson(config, absent, "hidden_activation");
         var (full, local) = (ConfigurationReader.Rope(config, "full_attention"), config.Object("rope_parameters")?.Object("sliding_attention"));
-        var window = config.Contains("sliding_window") ? config.Size("sliding_window") : 4096;
         var pattern = config.Size("sliding_window_pattern") ?? config.Size("_sliding_window_pattern") ?? 6;
-        var sliding = ConfigurationReader.SlidingLayers(config, common.LayerCount);
         return ConfigurationReader.Checked(
             new Gemma3Configuration(common)
             {
@@ -59,13 +64,13 @@ internal sealed record Gemma3Configuration : DecoderConfiguration
                 RopeScaling = ConfigurationReader.Scaling(full, config, common.ContextLength),
                 LocalRopeTheta = local?.Number("rope_theta") ?? config.Number("rope_local_base_freq") ?? 10_000,
                 LocalRopeScaling = ConfigurationReader.Scaling(local, config, common.ContextLength),
-                Windows = ConfigurationReader.Windows(window, common.LayerCount, layer => sliding?[layer] ?? ((layer + 1) % pattern != 0)),
+                Windows = ConfigurationReader.Windows(config, common.LayerCount, layer => (layer + 1) % pattern != 0),
             },
             config.Location);
     }
 
     /// <summary>From GGUF metadata.</summary>
-    public static Gemma3Configuration FromGguf(GgufMetadata metadata)
+    public static Gemma3Configuration Read(GgufMetadata metadata)
     {
         // As with gemma2, what attention is divided by is known from the size; the pattern of windows and their base are fixed.
         const int layersOf27B = 62, pattern = 6;
@@ -81,57 +86,4 @@ internal sealed record Gemma3Configuration : DecoderConfiguration
             },
             metadata.File.Path);
     }
-}
-
-/// <summary>The gemma3 text decoder: a gemma2 with norms over each head's queries and keys, more layers with a window than without, and rotary positions of their own in each kind.</summary>
-internal sealed class Gemma3Model : DecoderModel
-{
-    private readonly Layer[] _layers;
-    private readonly RmsNorm _norm;
-
-    private sealed record Layer(RmsNorm InputNorm, SelfAttention Attention, RmsNorm PostAttentionNorm, RmsNorm PreMlpNorm, GatedMlp Mlp, RmsNorm PostMlpNorm);
-
-    /// <summary>Takes the weights.</summary>
-    public Gemma3Model(Gemma3Configuration configuration, Func<string, long[], Tensor> weight)
-        : base(configuration, weight, "model.embed_tokens", "lm_head")
-    {
-        var (c, h) = (configuration, configuration.HiddenSize);
-        LogitSoftCap = c.FinalSoftCap;
-        var (everywhere, near) = (c.Rotary(), new RotaryEmbedding(c.HeadSize, c.LocalRopeTheta, c.LocalRopeScaling));
-        RmsNorm Norm(string name, long size) => Weights.RmsNorm(name, size, c.NormEpsilon, offset: 1);
-        _layers = [.. Enumerable.Range(0, c.LayerCount).Select(layer =>
-        {
-            var name = $"model.layers.{layer}";
-            var heads = c.Heads(layer, c.WindowOf(layer) is null ? everywhere : near) with { Scale = 1 / Math.Sqrt(c.QueryScalar), SoftCap = c.AttentionSoftCap };
-            return new Layer(
-                Norm($"{name}.input_layernorm", h),
-                new SelfAttention(Weights, $"{name}.self_attn", h, heads, c.AttentionBias, c.AttentionBias)
-                {
-                    Norms = (Norm($"{name}.self_attn.q_norm", c.HeadSize), Norm($"{name}.self_attn.k_norm", c.HeadSize)),
-                },
-                Norm($"{name}.post_attention_layernorm", h),
-                Norm($"{name}.pre_feedforward_layernorm", h),
-                new GatedMlp(Weights, $"{name}.mlp", c),
-                Norm($"{name}.post_feedforward_layernorm", h));
-        })];
-        _norm = Norm("model.norm", h);
-    }
-
-    /// <inheritdoc/>
-    public override string Architecture => "gemma3_text";
-
-    // The embedding is also the head; as an input it has the size of √h.
-    /// <inheritdoc/>
-    protected override Tensor Embed(Tensor tokens, ForwardPass pass) => base.Embed(tokens, pass) * (float)Math.Sqrt(HiddenSize);
-
-    /// <inheritdoc/>
-    protected override Tensor Block(int layer, Tensor hidden, ForwardPass pass)
-    {
-        var block = _layers[layer];
-        hidden = hidden + block.PostAttentionNorm.Apply(block.Attention.Forward(layer, block.InputNorm.Apply(hidden), pass));
-        return hidden + block.PostMlpNorm.Apply(block.Mlp.Forward(block.PreMlpNorm.Apply(hidden), pass));
-    }
-
-    /// <inheritdoc/>
-    protected override Tensor LastNorm(Tensor hidden) => _norm.Apply(hidden);
 }

@@ -16,9 +16,6 @@ internal sealed record GptNeoxConfiguration : DecoderConfiguration
     /// <summary>Whether attention and MLP read the same hidden state, or one after the other.</summary>
     public bool IsParallel { get; init; } = true;
 
-    /// <summary>Whether the attention's projections have biases.</summary>
-    public bool AttentionBias { get; init; } = true;
-
     /// <summary>From <c>config.json</c>.</summary>
     public static GptNeoxConfiguration FromJson(ModelConfig config)
     {

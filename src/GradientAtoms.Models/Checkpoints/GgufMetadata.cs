@@ -5,6 +5,9 @@ namespace GradientAtoms.Models.Checkpoints;
 /// <param name="Architecture">Its architecture.</param>
 internal sealed record GgufMetadata(GgufFile File, string Architecture)
 {
+    /// <summary>Whether the first block's queries have a bias.</summary>
+    public bool HasAttentionBias => File.Contains("blk.0.attn_q.bias");
+
     /// <summary>A positive size, or null.</summary>
     /// <exception cref="CheckpointException">GA2311, GA2321: it is none.</exception>
     public int? Size(string key) => File.Integer($"{Architecture}.{key}") switch

@@ -28,7 +28,7 @@ internal static class ModelFolders
         SafetensorsWriter.Write(Path.Combine(folder, "model.safetensors"), tensors.Select(item => (item.Key, item.Value)));
     }
 
-    public static JsonObject Config(LlamaConfiguration c) => JsonSerializer.SerializeToNode(new Dictionary<string, object>(StringComparer.Ordinal)
+    public static JsonObject Config(DecoderConfiguration c) => JsonSerializer.SerializeToNode(new Dictionary<string, object>(StringComparer.Ordinal)
     {
         ["model_type"] = "llama",
         ["vocab_size"] = c.VocabularySize,

@@ -7,7 +7,7 @@ namespace GradientAtoms.Tests.Support;
 /// <summary>Valid samples of our nouns.</summary>
 internal static class Some
 {
-    public static LlamaConfiguration TinyLlama(int vocabulary = 61, int layers = 2, int hidden = 24, int heads = 4, int keyValueHeads = 2) => new()
+    public static DecoderConfiguration TinyLlama(int vocabulary = 61, int layers = 2, int hidden = 24, int heads = 4, int keyValueHeads = 2) => new()
     {
         VocabularySize = vocabulary,
         HiddenSize = hidden,
@@ -20,7 +20,7 @@ internal static class Some
     };
 
     /// <summary>A llama with random weights, in the given dtype (float64 for finite differences).</summary>
-    public static LlamaModel Llama(LlamaConfiguration? configuration = null, long seed = 1)
+    public static LlamaModel Llama(DecoderConfiguration? configuration = null, long seed = 1)
     {
         var generator = new Generator((ulong)seed);
         return new(configuration ?? TinyLlama(), (name, shape) =>
