@@ -219,13 +219,17 @@ internal abstract class ParquetNode(string name)
         protected override void Skip() => parts.ForEach(part => part.Skip());
     }
 
-    private sealed class ListNode(string name, ParquetNode item, int deepest, int level) : ParquetNode(name)
+    /// <summary>What comes several times in a row.</summary>
+    private abstract class RepeatedNode(string name, int deepest, int level) : ParquetNode(name)
     {
-        protected override int Defined => item.Defined;
+        /// <summary>What tells how often.</summary>
+        protected abstract ParquetNode First { get; }
 
-        protected override int Repeated => item.Repeated;
+        protected override int Defined => First.Defined;
 
-        public override void Write(Utf8JsonWriter writer)
+        protected override int Repeated => First.Repeated;
+
+        public sealed override void Write(Utf8JsonWriter writer)
         {
             // One level above its items a list is there and empty; above that it is not there.
             if (Defined < deepest - 1)
@@ -235,7 +239,7 @@ internal abstract class ParquetNode(string name)
                 return;
             }
 
-            writer.WriteStartArray();
+            Begin(writer);
             if (Defined < deepest)
             {
                 Skip();
@@ -244,49 +248,47 @@ internal abstract class ParquetNode(string name)
             {
                 do
                 {
-                    item.Write(writer);
+                    WriteOne(writer);
                 }
                 while (Repeated == level);
             }
 
-            writer.WriteEndArray();
+            End(writer);
         }
+
+        protected abstract void Begin(Utf8JsonWriter writer);
+
+        protected abstract void WriteOne(Utf8JsonWriter writer);
+
+        protected abstract void End(Utf8JsonWriter writer);
+    }
+
+    private sealed class ListNode(string name, ParquetNode item, int deepest, int level) : RepeatedNode(name, deepest, level)
+    {
+        protected override ParquetNode First => item;
+
+        protected override void Begin(Utf8JsonWriter writer) => writer.WriteStartArray();
+
+        protected override void WriteOne(Utf8JsonWriter writer) => item.Write(writer);
+
+        protected override void End(Utf8JsonWriter writer) => writer.WriteEndArray();
 
         protected override void Skip() => item.Skip();
     }
 
-    private sealed class MapNode(string name, ColumnNode key, ParquetNode value, int deepest, int level) : ParquetNode(name)
+    private sealed class MapNode(string name, ColumnNode key, ParquetNode value, int deepest, int level) : RepeatedNode(name, deepest, level)
     {
-        protected override int Defined => key.Defined;
+        protected override ParquetNode First => key;
 
-        protected override int Repeated => key.Repeated;
+        protected override void Begin(Utf8JsonWriter writer) => writer.WriteStartObject();
 
-        public override void Write(Utf8JsonWriter writer)
+        protected override void WriteOne(Utf8JsonWriter writer)
         {
-            if (Defined < deepest - 1)
-            {
-                writer.WriteNullValue();
-                Skip();
-                return;
-            }
-
-            writer.WriteStartObject();
-            if (Defined < deepest)
-            {
-                Skip();
-            }
-            else
-            {
-                do
-                {
-                    writer.WritePropertyName(key.WriteKey());
-                    value.Write(writer);
-                }
-                while (Repeated == level);
-            }
-
-            writer.WriteEndObject();
+            writer.WritePropertyName(key.WriteKey());
+            value.Write(writer);
         }
+
+        protected override void End(Utf8JsonWriter writer) => writer.WriteEndObject();
 
         protected override void Skip()
         {

@@ -61,14 +61,6 @@ internal static class GgufTokenizer
             }
         }
 
-        foreach (var id in new[] { beginId, endId })
-        {
-            if (id is { } given && vocabulary.TokenOf(given) is null)
-            {
-                throw new TokenizerException("GA2108", location, $"the bos or eos id {given} is beyond the {tokens.Count} tokens", Remedy);
-            }
-        }
-
         var (normalizer, preTokenizer, ignoreMerges) = StepsOf(pre, location);
         var options = new BytePairOptions { IgnoreMerges = ignoreMerges };
         return new TokenizerParts(
@@ -79,9 +71,7 @@ internal static class GgufTokenizer
             PreTokenizer = preTokenizer,
             Decoder = new ByteLevelDecoder(),
             AddedTokens = added,
-            PostProcessor = beginId is null && endId is null ? null : new TemplatePostProcessor(
-                beginId is { } begin ? [begin] : [],
-                endId is { } end ? [end] : []),
+            PostProcessor = TemplatePostProcessor.Of(beginId, endId, vocabulary, location, Remedy),
         };
     }
 

@@ -114,6 +114,24 @@ internal sealed class TemplatePostProcessor(IReadOnlyList<int> before, IReadOnly
     /// <inheritdoc/>
     public override IEnumerable<int> Ids => before.Concat(after);
 
+    /// <summary>A bos before and an eos behind a text; null where there is neither.</summary>
+    /// <param name="begin">The bos' id, or null.</param>
+    /// <param name="end">The eos' id, or null.</param>
+    /// <param name="vocabulary">Has to have both.</param>
+    /// <param name="location">How errors name the file.</param>
+    /// <param name="remedy">What to do where it has not.</param>
+    public static TemplatePostProcessor? Of(int? begin, int? end, Vocabulary vocabulary, string location, string remedy)
+    {
+        List<int> before = [.. begin is { } first ? [first] : Array.Empty<int>()];
+        List<int> after = [.. end is { } last ? [last] : Array.Empty<int>()];
+        foreach (var id in before.Concat(after).Where(id => vocabulary.TokenOf(id) is null))
+        {
+            throw new TokenizerException("GA2108", location, $"the bos or eos id {id} is beyond the {vocabulary.Size} tokens", remedy);
+        }
+
+        return before.Count + after.Count == 0 ? null : new(before, after);
+    }
+
     /// <summary>Reads the <c>single</c> template; that for pairs of texts has no use here.</summary>
     public static TemplatePostProcessor FromTemplate(TokenizerNode node)
     {

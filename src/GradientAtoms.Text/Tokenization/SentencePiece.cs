@@ -64,6 +64,7 @@ internal sealed record SentencePieceSettings
 internal static class SentencePiece
 {
     private const int Mark = 0x2581;
+    private const string Remedy = "Take the file from the model's origin again.";
 
     /// <summary>Makes the steps.</summary>
     /// <param name="pieces">Text, score and kind, by id.</param>
@@ -80,7 +81,7 @@ internal static class SentencePiece
             if (text.Length == 0 || !float.IsFinite(score))
             {
                 throw new TokenizerException(
-                    "GA2108", location, $"piece {id} {(text.Length == 0 ? "is empty" : "has no finite score")}", "Take the file from the model's origin again.");
+                    "GA2108", location, $"piece {id} {(text.Length == 0 ? "is empty" : "has no finite score")}", Remedy);
             }
 
             vocabulary.Add(text, id, location);
@@ -106,23 +107,12 @@ internal static class SentencePiece
             added.Add(token);
         }
 
-        foreach (var id in new[] { settings.BeginId, settings.EndId })
-        {
-            if (id is { } given && vocabulary.TokenOf(given) is null)
-            {
-                throw new TokenizerException(
-                    "GA2108", location, $"the bos or eos id {given} is beyond the {pieces.Count} tokens", "Take the file from the model's origin again.");
-            }
-        }
-
         return new TokenizerParts(vocabulary, model)
         {
             Normalizer = new SentencePieceNormalizer(settings.Map, settings.AddPrefix, settings.RemoveExtra, settings.BlankBehind, settings.EscapeBlanks ? Mark : ' '),
             Decoder = DecoderOf(settings),
             AddedTokens = added,
-            PostProcessor = settings.BeginId is null && settings.EndId is null ? null : new TemplatePostProcessor(
-                settings.BeginId is { } begin ? [begin] : [],
-                settings.EndId is { } end ? [end] : []),
+            PostProcessor = TemplatePostProcessor.Of(settings.BeginId, settings.EndId, vocabulary, location, Remedy),
         };
     }
 

@@ -2,7 +2,7 @@ using System.Text;
 
 namespace GradientAtoms.Tests.Support;
 
-/// <summary>Writes GGUF files for tests: version 3, little-endian, aligned to 32 bytes.</summary>
+/// <summary>Writes GGUF files for tests: version 3, little-endian, aligned to 32 bytes. An int among the metadata is written as uint32, as converters do; in a list it is an int32.</summary>
 internal sealed class GgufWriter
 {
     private readonly List<(string Key, object Value)> _metadata = [];
@@ -25,7 +25,9 @@ internal sealed class GgufWriter
         return this;
     }
 
-    public void Write(string path)
+    public void Write(string path) => File.WriteAllBytes(path, ToArray());
+
+    public byte[] ToArray()
     {
         using var buffer = new MemoryStream();
         using var writer = new BinaryWriter(buffer);
@@ -43,26 +45,45 @@ internal sealed class GgufWriter
         foreach (var (key, value) in _metadata)
         {
             Text(key);
+            Typed(value is int size ? (uint)size : value);
+        }
+
+        void Typed(object value)
+        {
+            writer.Write(TypeOf(value));
+            Value(value);
+        }
+
+        void Value(object value)
+        {
             switch (value)
             {
-                case string text:
-                    writer.Write(8);
-                    Text(text);
+                case byte number: writer.Write(number); break;
+                case short number: writer.Write(number); break;
+                case uint number: writer.Write(number); break;
+                case int number: writer.Write(number); break;
+                case ulong number: writer.Write(number); break;
+                case float number: writer.Write(number); break;
+                case bool boolean: writer.Write(boolean); break;
+                case string text: Text(text); break;
+                case Array items:
+                    writer.Write(TypeOf(items.GetValue(0)!));
+                    writer.Write((ulong)items.Length);
+                    foreach (var item in items)
+                    {
+                        Value(item);
+                    }
+
                     break;
-                case bool boolean:
-                    writer.Write(7);
-                    writer.Write(boolean);
-                    break;
-                case float number:
-                    writer.Write(6);
-                    writer.Write(number);
-                    break;
-                default:
-                    writer.Write(4);
-                    writer.Write(Convert.ToUInt32(value, System.Globalization.CultureInfo.InvariantCulture));
-                    break;
+                default: throw new ArgumentException($"{value.GetType()} has no GGUF type here");
             }
         }
+
+        static int TypeOf(object value) => value switch
+        {
+            byte => 0, short => 3, uint => 4, int => 5, float => 6, bool => 7, string => 8, Array => 9, ulong => 10,
+            _ => throw new ArgumentException($"{value.GetType()} has no GGUF type here"),
+        };
 
         var offset = 0UL;
         foreach (var (name, shape, type, bytes) in _tensors)
@@ -95,6 +116,6 @@ internal sealed class GgufWriter
         }
 
         writer.Flush();
-        File.WriteAllBytes(path, buffer.ToArray());
+        return buffer.ToArray();
     }
 }

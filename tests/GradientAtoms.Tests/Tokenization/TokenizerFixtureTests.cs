@@ -1,6 +1,4 @@
-using System.Text.Json;
 using GradientAtoms.Tests.Support;
-using GradientAtoms.Text.Tokenization;
 
 namespace GradientAtoms.Tests.Tokenization;
 
@@ -15,31 +13,24 @@ public sealed class TokenizerFixtureTests
 
     [Theory]
     [MemberData(nameof(Tokenizers))]
-    public void Ids_are_those_of_the_tokenizers_library(string name) => Compare(
-        name,
-        (tokenizer, record) => Join(tokenizer.Encode(record.Text, record.AddSpecialTokens)),
-        record => Join(record.Ids));
+    public void Ids_are_those_of_the_tokenizers_library(string name) => TokenizerFixtures.AssertIds(TokenizerFixtures.Load(name), RecordsOf(name));
 
     [Theory]
     [MemberData(nameof(Tokenizers))]
-    public void Offsets_are_those_of_the_tokenizers_library(string name) => Compare(
-        name,
-        (tokenizer, record) => string.Join(' ', tokenizer.EncodeWithOffsets(record.Text, record.AddSpecialTokens).Select(token => $"{token.Start}-{token.End}")),
-        record => string.Join(' ', record.Offsets.Select(span => $"{span[0]}-{span[1]}")));
+    public void Offsets_are_those_of_the_tokenizers_library(string name) => TokenizerFixtures.AssertOffsets(TokenizerFixtures.Load(name), RecordsOf(name));
 
     [Theory]
     [MemberData(nameof(Tokenizers))]
-    public void Decodings_are_those_of_the_tokenizers_library(string name)
+    public void Decodings_are_those_of_the_tokenizers_library(string name) => TokenizerFixtures.AssertDecodings(TokenizerFixtures.Load(name), RecordsOf(name));
+
+    [Theory]
+    [MemberData(nameof(Tokenizers))]
+    public void Decoding_one_by_one_gives_the_whole_text_without_half_characters(string name)
     {
-        Compare(name, (tokenizer, record) => tokenizer.Decode(record.Ids), record => record.Decoded);
-        Compare(name, (tokenizer, record) => tokenizer.Decode(record.Ids, skipSpecialTokens: true), record => record.DecodedSkipSpecial);
-    }
+        var tokenizer = TokenizerFixtures.Load(name);
+        TokenizerFixtures.AssertEqual(RecordsOf(name), OneByOne, record => record.Decoded);
 
-    [Theory]
-    [MemberData(nameof(Tokenizers))]
-    public void Decoding_one_by_one_gives_the_whole_text_without_half_characters(string name) => Compare(
-        name,
-        (tokenizer, record) =>
+        string OneByOne(FixtureRecord record)
         {
             var decoder = tokenizer.NewDecoder();
             var text = string.Concat(record.Ids.Select(id =>
@@ -49,21 +40,8 @@ public sealed class TokenizerFixtureTests
                 return piece;
             }));
             return text + decoder.Flush();
-        },
-        record => record.Decoded);
-
-    private static void Compare(string name, Func<Tokenizer, FixtureRecord, string> actual, Func<FixtureRecord, string> expected)
-    {
-        var folder = Fixtures.Need($"tokenizers/{name}");
-        var tokenizer = TokenizerFixtures.Load(name);
-        var records = TokenizerFixtures.Records(folder);
-        Assert.NotEmpty(records);
-        var differences = records
-            .Where(record => actual(tokenizer, record) != expected(record))
-            .Select(record => $"{JsonSerializer.Serialize(record.Text)} ({record.AddSpecialTokens})\n  expected {expected(record)}\n  found    {actual(tokenizer, record)}")
-            .ToList();
-        Assert.True(differences.Count == 0, $"{differences.Count} of {records.Count} differ:\n{string.Join('\n', differences.Take(5))}");
+        }
     }
 
-    private static string Join(IEnumerable<int> ids) => string.Join(' ', ids);
+    private static IReadOnlyList<FixtureRecord> RecordsOf(string name) => TokenizerFixtures.Records(Fixtures.Need($"tokenizers/{name}"));
 }

@@ -22,37 +22,17 @@ public sealed class TokenizerKindTests
 
     [Theory]
     [MemberData(nameof(Kinds))]
-    public void Ids_are_those_of_the_tokenizers_library(string kind) => Compare(
-        kind,
-        (tokenizer, record) => string.Join(' ', tokenizer.Encode(record.Text, record.AddSpecialTokens)),
-        record => string.Join(' ', record.Ids));
+    public void Ids_are_those_of_the_tokenizers_library(string kind) => TokenizerFixtures.AssertIds(Load(kind), Cases[kind].Records);
 
     [Theory]
     [MemberData(nameof(Kinds))]
-    public void Offsets_are_those_of_the_tokenizers_library(string kind) => Compare(
-        kind,
-        (tokenizer, record) => string.Join(' ', tokenizer.EncodeWithOffsets(record.Text, record.AddSpecialTokens).Select(token => $"{token.Start}-{token.End}")),
-        record => string.Join(' ', record.Offsets.Select(span => $"{span[0]}-{span[1]}")));
+    public void Offsets_are_those_of_the_tokenizers_library(string kind) => TokenizerFixtures.AssertOffsets(Load(kind), Cases[kind].Records);
 
     [Theory]
     [MemberData(nameof(Kinds))]
-    public void Decodings_are_those_of_the_tokenizers_library(string kind)
-    {
-        Compare(kind, (tokenizer, record) => tokenizer.Decode(record.Ids), record => record.Decoded);
-        Compare(kind, (tokenizer, record) => tokenizer.Decode(record.Ids, skipSpecialTokens: true), record => record.DecodedSkipSpecial);
-    }
+    public void Decodings_are_those_of_the_tokenizers_library(string kind) => TokenizerFixtures.AssertDecodings(Load(kind), Cases[kind].Records);
 
-    private static void Compare(string kind, Func<Tokenizer, FixtureRecord, string> actual, Func<FixtureRecord, string> expected)
-    {
-        var one = Cases[kind];
-        var tokenizer = Tokenizer.Parse(one.Tokenizer.GetRawText(), kind);
-        Assert.NotEmpty(one.Records);
-        var differences = one.Records
-            .Where(record => actual(tokenizer, record) != expected(record))
-            .Select(record => $"{JsonSerializer.Serialize(record.Text)} ({record.AddSpecialTokens})\n  expected {expected(record)}\n  found    {actual(tokenizer, record)}")
-            .ToList();
-        Assert.True(differences.Count == 0, $"{differences.Count} of {one.Records.Count} differ:\n{string.Join('\n', differences.Take(5))}");
-    }
+    private static Tokenizer Load(string kind) => Tokenizer.Parse(Cases[kind].Tokenizer.GetRawText(), kind);
 
     private sealed record KindCase(
         [property: JsonPropertyName("name")] string Name,
