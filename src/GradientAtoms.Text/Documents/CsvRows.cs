@@ -73,7 +73,10 @@ internal static class CsvRows
         for (var i = 0; i < reader.Count; i++)
         {
             // A column without a name, such as the row numbers that pandas writes, is no field of ours.
-            names.Add(Utf8.IsValid(reader.Field(i)) ? Encoding.UTF8.GetString(reader.Field(i)).Trim() : throw Bad("it is not UTF-8"));
+            names.Add(
+                !Utf8.IsValid(reader.Field(i)) ? throw Bad("it is not UTF-8")
+                : reader.Field(i).Contains((byte)0) ? throw Bad("it holds zero bytes: the file is damaged, or is UTF-16")
+                : Encoding.UTF8.GetString(reader.Field(i)).Trim());
         }
 
         return reader.IsOpen || reader.IsTooLong ? throw Bad("it never ends")
@@ -101,7 +104,8 @@ internal static class CsvRows
             return $"the row has {reader.Count} fields, and the first line names {expected}";
         }
 
-        return Utf8.IsValid(reader.Raw) ? null : "the row is not UTF-8";
+        // RFC 4180 has no zero byte in a field; what has one is damaged, or has another encoding.
+        return !Utf8.IsValid(reader.Raw) ? "the row is not UTF-8" : reader.Raw.Contains((byte)0) ? "the row holds a zero byte" : null;
     }
 
     private static JsonDocument ToJson(CsvReader reader, List<string> names, ArrayBufferWriter<byte> json)

@@ -31,10 +31,11 @@ internal abstract class ParquetNode(string name)
 
     /// <summary>Reads the columns of a field.</summary>
     /// <param name="group">The row group.</param>
+    /// <param name="pages">The file again, to look at page headers.</param>
     /// <param name="field">The field.</param>
     /// <param name="mostValues">A column of more is refused.</param>
     /// <param name="depth">How deep the field is nested.</param>
-    public static async Task<ParquetNode> ReadAsync(ParquetRowGroupReader group, Field field, long mostValues, int depth = 0)
+    public static async Task<ParquetNode> ReadAsync(ParquetRowGroupReader group, Stream pages, Field field, long mostValues, int depth = 0)
     {
         if (depth > DeepestNesting)
         {
@@ -44,22 +45,22 @@ internal abstract class ParquetNode(string name)
         switch (field)
         {
             case DataField data:
-                var column = await ColumnOf(group, data, mostValues).ConfigureAwait(false);
+                var column = await ColumnOf(group, pages, data, mostValues).ConfigureAwait(false);
                 return data.IsArray ? new ListNode(data.Name, new ColumnNode(column, data), data.MaxDefinitionLevel, data.MaxRepetitionLevel) : new ColumnNode(column, data);
             case ListField list:
-                var item = await ReadAsync(group, list.Item, mostValues, depth + 1).ConfigureAwait(false);
+                var item = await ReadAsync(group, pages, list.Item, mostValues, depth + 1).ConfigureAwait(false);
                 return new ListNode(list.Name, item, list.MaxDefinitionLevel, list.MaxRepetitionLevel);
             case StructField parts:
                 var children = new List<ParquetNode>();
                 foreach (var part in parts.Fields)
                 {
-                    children.Add(await ReadAsync(group, part, mostValues, depth + 1).ConfigureAwait(false));
+                    children.Add(await ReadAsync(group, pages, part, mostValues, depth + 1).ConfigureAwait(false));
                 }
 
                 return children.Count > 0 ? new StructNode(parts.Name, children, parts.MaxDefinitionLevel) : throw new InvalidDataException($"{field.Path} has no fields");
             case MapField map:
-                var key = await ReadAsync(group, map.Key, mostValues, depth + 1).ConfigureAwait(false);
-                var value = await ReadAsync(group, map.Value, mostValues, depth + 1).ConfigureAwait(false);
+                var key = await ReadAsync(group, pages, map.Key, mostValues, depth + 1).ConfigureAwait(false);
+                var value = await ReadAsync(group, pages, map.Value, mostValues, depth + 1).ConfigureAwait(false);
                 return new MapNode(map.Name, key as ColumnNode ?? throw new InvalidDataException($"{field.Path} has keys that are no values"), value, map.MaxDefinitionLevel, map.MaxRepetitionLevel);
             default:
                 throw new InvalidDataException($"{field.Path} is of the kind {field.SchemaType}");
@@ -69,12 +70,16 @@ internal abstract class ParquetNode(string name)
     /// <summary>Goes on without a value, where a list or a struct above is null or empty.</summary>
     protected abstract void Skip();
 
-    private static async Task<RawColumnData> ColumnOf(ParquetRowGroupReader group, DataField field, long mostValues)
+    private static async Task<RawColumnData> ColumnOf(ParquetRowGroupReader group, Stream pages, DataField field, long mostValues)
     {
-        var count = group.GetMetadata(field)?.MetaData?.NumValues ?? throw new InvalidDataException($"{field.Path} is missing");
-        return count >= 0 && count <= mostValues
-            ? await group.ReadRawColumnDataBaseAsync(field).ConfigureAwait(false)
-            : throw new InvalidDataException($"{field.Path} has {count} values in one row group, and {mostValues} are the most that are read");
+        var column = group.GetMetadata(field)?.MetaData ?? throw new InvalidDataException($"{field.Path} is missing");
+        if (column.NumValues < 0 || column.NumValues > mostValues)
+        {
+            throw new InvalidDataException($"{field.Path} has {column.NumValues} values in one row group, and {mostValues} are the most that are read");
+        }
+
+        ParquetPages.Check(pages, column, mostValues);
+        return await group.ReadRawColumnDataBaseAsync(field).ConfigureAwait(false);
     }
 
     private sealed class AbsentNode(string name) : ParquetNode(name)

@@ -14,22 +14,31 @@ internal static class ParquetRows
     public static void Read(DataFile file, DocumentReaderOptions options, FileRows rows)
     {
         using var stream = file.Open();
+        using var pages = file.Open();
         if (stream.Length == 0)
         {
             throw new DocumentException("GA2002", file.Path, "the file is empty", "Give a Parquet file with rows.");
         }
 
         rows.Begin();
+        try
+        {
+            ParquetFooter.Check(pages);
+        }
+        catch (InvalidDataException damage)
+        {
+            throw Unreadable(file, damage);
+        }
 
         // The library throws many kinds on damaged files, IndexOutOfRange and NullReference among them; what the sink throws has a code or ends the program.
 #pragma warning disable CA1031
         try
         {
-            Task.Run(() => ReadAsync(stream, options, rows)).GetAwaiter().GetResult();
+            Task.Run(() => ReadAsync(stream, pages, options, rows)).GetAwaiter().GetResult();
         }
         catch (Exception failure) when (failure is not (DocumentException or OperationCanceledException or SinkFailure))
         {
-            throw new DocumentException("GA2008", file.Path, $"the file is no Parquet file that can be read ({failure.Message})", "Fetch or write the file again; what wrote it may use a feature that is not supported.", failure);
+            throw Unreadable(file, failure);
         }
         catch (SinkFailure failure)
         {
@@ -38,7 +47,10 @@ internal static class ParquetRows
 #pragma warning restore CA1031
     }
 
-    private static async Task ReadAsync(Stream stream, DocumentReaderOptions options, FileRows rows)
+    private static DocumentException Unreadable(DataFile file, Exception failure) => new(
+        "GA2008", file.Path, $"the file is no Parquet file that can be read ({failure.Message})", "Fetch or write the file again; what wrote it may use a feature that is not supported.", failure);
+
+    private static async Task ReadAsync(Stream stream, Stream pages, DocumentReaderOptions options, FileRows rows)
     {
         var reader = await ParquetReader.CreateAsync(stream, new ParquetOptions { TreatByteArrayAsString = true }, leaveStreamOpen: true).ConfigureAwait(false);
         await using (reader.ConfigureAwait(false))
@@ -56,7 +68,7 @@ internal static class ParquetRows
                 foreach (var field in reader.Schema.Fields)
                 {
                     var isWanted = options.Columns?.Contains(field.Name) ?? true;
-                    columns.Add(isWanted ? await ParquetNode.ReadAsync(group, field, MostValues).ConfigureAwait(false) : ParquetNode.Absent(field));
+                    columns.Add(isWanted ? await ParquetNode.ReadAsync(group, pages, field, MostValues).ConfigureAwait(false) : ParquetNode.Absent(field));
                 }
 
                 number = Hand((int)group.RowCount, columns, number, options, rows);

@@ -190,6 +190,48 @@ public sealed class TableTests : IDisposable
             threads: 1);
     }
 
+    [Theory]
+    [InlineData("snappy")]
+    [InlineData("zstd")]
+    [InlineData("plain")]
+    public void No_damaged_byte_of_a_parquet_file_asks_for_much_memory(string compression)
+    {
+        var bytes = File.ReadAllBytes(Path.Combine(Fixtures.RepositoryRoot, "tests", "GradientAtoms.Tests", "Documents", "Cases", $"arrow-{compression}.parquet"));
+        var greedy = new List<string>();
+        var refused = 0;
+        for (var at = 4; at < bytes.Length; at += 1 + (at % 3))
+        {
+            // The sizes of page headers and footers are numbers of seven bits a byte: these are the largest there are.
+            byte[] damaged = [.. bytes];
+            damaged.AsSpan(at, Math.Min(4, bytes.Length - at)).Fill(0xFF);
+            if (at + 4 < bytes.Length)
+            {
+                damaged[at + 4] = 0x0F;
+            }
+
+            var path = Write("damaged.parquet", damaged);
+            var before = GC.GetTotalAllocatedBytes(precise: true);
+            try
+            {
+                DocumentReader.Read(path);
+            }
+            catch (DocumentException error)
+            {
+                Assert.StartsWith("GA20", error.Code, StringComparison.Ordinal);
+                refused++;
+            }
+
+            var asked = GC.GetTotalAllocatedBytes(precise: true) - before;
+            if (asked > 64 << 20)
+            {
+                greedy.Add($"byte {at}: {asked >> 20} MiB");
+            }
+        }
+
+        Assert.True(greedy.Count == 0, string.Join('\n', greedy));
+        Assert.True(refused > bytes.Length / 4);
+    }
+
     private string Write(string name, byte[] content)
     {
         var path = Path.Combine(folder, name);
