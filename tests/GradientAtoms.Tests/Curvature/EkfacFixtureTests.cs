@@ -5,6 +5,7 @@ using GradientAtoms.Gradients;
 using GradientAtoms.Models;
 using GradientAtoms.Models.Adapters;
 using GradientAtoms.Models.Checkpoints;
+using GradientAtoms.Steering;
 using GradientAtoms.Tests.Gradients;
 using GradientAtoms.Tests.Support;
 using GradientAtoms.Text.Documents;
@@ -66,8 +67,10 @@ public sealed class EkfacFixtureTests
         AssertTensor.Close(audit.Expected.Read("train.gradients"), audit.Rows, relativeToMax: 5e-5);
     }
 
-    [Fact]
-    public void Influence_scores_under_kronfluences_damping_are_its_scores()
+    [Theory]
+    [InlineData("1e-2")]
+    [InlineData("heuristic")]
+    public void Influence_scores_under_kronfluences_damping_are_its_scores_in_total_and_by_map(string damping)
     {
         using var scope = NewDisposeScope();
         using var audit = new FixtureAudit();
@@ -75,8 +78,17 @@ public sealed class EkfacFixtureTests
         using var squares = new EkfacEigenvalues(audit.Layout.Size);
         squares.Add(rotated);
         var query = audit.Bases.Rotate(audit.Expected.Read("query.gradients"));
-        var scores = (query / (squares.Values().to(ScalarType.Float32) + 1e-2f)).matmul(rotated.t());
-        AssertTensor.Close(audit.Expected.Read("scores.1e-2.total"), scores, relativeToMax: 1e-4);
+        var total = zeros(query.shape[0], rotated.shape[0]);
+        foreach (var map in audit.Layout.Maps)
+        {
+            var eigenvalues = squares.Values().narrow(0, map.Offset, map.Size);
+            var damped = eigenvalues + (damping == "heuristic" ? 0.1 * eigenvalues.mean() : 1e-2);
+            var scores = (query.narrow(1, map.Offset, map.Size) / damped.to(ScalarType.Float32)).matmul(rotated.narrow(1, map.Offset, map.Size).t());
+            AssertTensor.Close(audit.Expected.Read($"scores.{damping}.base_model.model.{map.Name}.default"), scores, relativeToMax: 1e-4);
+            total += scores;
+        }
+
+        AssertTensor.Close(audit.Expected.Read($"scores.{damping}.total"), total, relativeToMax: 1e-4);
     }
 
     [Fact]
@@ -89,6 +101,46 @@ public sealed class EkfacFixtureTests
         var ours = audit.Bases.Rotate(audit.Rows) * whitening.Scale;
         Assert.Equal(projected.shape[1], whitening.KeptCount);
         AssertTensor.Close(projected.matmul(projected.t()), ours.matmul(ours.t()), relativeToMax: 1e-5);
+    }
+
+    [Fact]
+    public void Reference_mode_in_the_stored_eigenvectors_projects_unprojects_and_steers_as_the_reference_does_to_the_sign()
+    {
+        using var scope = NewDisposeScope();
+        using var audit = new FixtureAudit();
+        using var bases = audit.StoredBases();
+        using var whitening = Whitening.Reference(audit.Layout, bases.KroneckerEigenvalues(), keptPerMap: 12);
+
+        // The reference lays a map's kept coordinates out by falling eigenvalue: its places in our [d].
+        var places = cat([.. audit.Layout.Maps.Select(map =>
+        {
+            var own = audit.Expected.ReadRaw($"reference.topk_idx.base_model.model.{map.Name}.default.weight"); // [12]
+            var eigenvalues = bases.KroneckerEigenvalues().narrow(0, map.Offset, map.Size).index_select(0, own);
+            AssertTensor.Close(audit.Expected.Read($"reference.topk_evals.base_model.model.{map.Name}.default.weight"), eigenvalues, relativeToMax: 1e-5);
+            return own + map.Offset;
+        })]);
+        Assert.Equal(whitening.KeptCount, whitening.Scale.index_select(0, places).gt(0).sum().item<long>());
+
+        var projected = (bases.Rotate(audit.Rows) * whitening.Scale).index_select(1, places);
+        AssertTensor.Close(audit.Expected.Read("reference.projected"), projected, relativeToMax: 1e-5);
+
+        // Back: the atom's gradient, Q (Λ + ε)^½ d.
+        var atoms = zeros([3, audit.Layout.Size]).index_copy_(1, places, audit.Expected.Read("reference.atoms") / whitening.Scale.index_select(0, places));
+        var unprojected = bases.RotateBack(atoms);
+        AssertTensor.Close(audit.Expected.Read("reference.unprojected"), unprojected, relativeToMax: 1e-5);
+        var steer = unprojected[0] / unprojected[0].norm();
+        AssertTensor.Close(audit.Expected.Read("reference.steer_vector"), steer, relativeToMax: 1e-5);
+        foreach (var (name, sign) in ((string, double)[])[("plus", -1), ("minus", 1)])
+        {
+            // The reference's "plus" takes the direction off.
+            using var step = new WeightStep(steer.clone(), audit.Layout, new(StepMode.Gradient));
+            using var steered = step.ToAdapter(audit.Adapter, 0.05 * sign);
+            foreach (var module in steered.Modules)
+            {
+                AssertTensor.Close(audit.Expected.Read($"reference.steered.{name}.base_model.model.{module.ModuleName}.lora_A.weight"), module.A, relativeToMax: 1e-6);
+                AssertTensor.Close(audit.Expected.Read($"reference.steered.{name}.base_model.model.{module.ModuleName}.lora_B.weight"), module.B, relativeToMax: 1e-6);
+            }
+        }
     }
 
     private sealed class FixtureAudit : IDisposable
@@ -132,6 +184,8 @@ public sealed class EkfacFixtureTests
 
         public ParameterLayout Layout { get; }
 
+        public LoraAdapter Adapter => _adapter;
+
         public CovarianceSums Sums { get; }
 
         public CurvatureBases Bases { get; }
@@ -139,6 +193,19 @@ public sealed class EkfacFixtureTests
         public Tensor Rows { get; }
 
         public SafetensorsFile Expected { get; }
+
+        /// <summary>The eigenvectors as kronfluence stored them, with their arbitrary signs.</summary>
+        public CurvatureBases StoredBases()
+        {
+            var bases = new Dictionary<string, EigenBasis>(StringComparer.Ordinal);
+            foreach (var map in Layout.Maps)
+            {
+                bases[CovarianceSums.InputSum(map)] = Stored("activation", map);
+                bases[CovarianceSums.OutputSum(map)] = Stored("gradient", map);
+            }
+
+            return new(Layout, bases);
+        }
 
         public Tensor Factor(string kind, TrackedMap map)
         {
@@ -149,6 +216,9 @@ public sealed class EkfacFixtureTests
 
             return file.ReadRaw($"base_model.model.{map.Name}.default");
         }
+
+        private EigenBasis Stored(string of, TrackedMap map) =>
+            new(Factor($"{of}_eigenvectors", map), Factor($"{of}_eigenvalues", map).to(ScalarType.Float64).clamp(min: 0));
 
         public void Dispose()
         {
