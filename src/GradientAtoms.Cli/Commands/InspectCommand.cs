@@ -44,7 +44,7 @@ internal static class InspectCommand
             {
                 ModelCheckReport.Run(context, target, expected, context.Parse.GetValue(adapter), context.Parse.GetValue(tolerance) ?? ModelCheck.UsualTolerance);
             }
-            else if (Directory.Exists(target) && (PeftAdapter.IsAdapter(target) || PeftAdapter.AdaptersIn(target).Count > 0))
+            else if (Directory.Exists(target) && (PeftAdapter.IsAdapter(target) || (!File.Exists(Path.Combine(target, "config.json")) && PeftAdapter.AdaptersIn(target).Count > 0)))
             {
                 Adapters(context, target);
             }
@@ -71,7 +71,7 @@ internal static class InspectCommand
 
     /// <summary>A file that is no model's, or a folder of data that has no model in it.</summary>
     private static bool IsData(string path) => File.Exists(path)
-        ? !GgufFile.IsGguf(path) && !path.EndsWith(".safetensors", StringComparison.OrdinalIgnoreCase)
+        ? !GgufFile.IsGguf(path) && !path.EndsWith(".safetensors", StringComparison.OrdinalIgnoreCase) && !path.EndsWith(".gguf", StringComparison.OrdinalIgnoreCase)
         : Directory.Exists(path) && !File.Exists(Path.Combine(path, "config.json")) && !Directory.EnumerateFiles(path, "*.safetensors").Any() && DocumentReader.IsDataFolder(path);
 
     private static void Model(CommandContext context, string path)

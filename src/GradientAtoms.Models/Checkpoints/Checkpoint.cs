@@ -159,6 +159,13 @@ internal sealed class SafetensorsCheckpoint : Checkpoint
         }
 
         var folder = Path.GetDirectoryName(indexPath) ?? "";
+        if (map.Values.FirstOrDefault(shard => !File.Exists(Path.Combine(folder, shard))) is { } missing)
+        {
+            throw new CheckpointException(
+                "GA2333", indexPath, $"names the shard {missing}, which is not beside it ({map.Values.Distinct(StringComparer.Ordinal).Count(shard => !File.Exists(Path.Combine(folder, shard)))} of {map.Values.Distinct(StringComparer.Ordinal).Count()} are missing)",
+                $"The model is incomplete: fetch {missing}, or the whole model again.");
+        }
+
         return map.Count > 0
             ? OfFiles([.. map.Values.Distinct(StringComparer.Ordinal).Order(StringComparer.Ordinal).Select(shard => Path.Combine(folder, shard))], map)
             : throw new CheckpointException("GA2333", indexPath, "names no tensor", "Fetch the model again.");

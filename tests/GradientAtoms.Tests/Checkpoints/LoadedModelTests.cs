@@ -51,7 +51,7 @@ public sealed class LoadedModelTests : IDisposable
         foreach (var (bad, code) in ((string, string)[])
         [
             ("{", "GA2333"), ("{}", "GA2333"), ("""{"weight_map":{}}""", "GA2333"), ("""{"weight_map":{"model.norm.weight":3}}""", "GA2333"),
-            ("""{"weight_map":{"model.norm.weight":"../other.safetensors"}}""", "GA2333"), ("""{"weight_map":{"model.norm.weight":"none.safetensors"}}""", "GA2301"),
+            ("""{"weight_map":{"model.norm.weight":"../other.safetensors"}}""", "GA2333"), ("""{"weight_map":{"model.norm.weight":"none.safetensors"}}""", "GA2333"),
             (JsonSerializer.Serialize(new { weight_map = map.ToDictionary(item => item.Key, _ => "a.safetensors", StringComparer.Ordinal) }), "GA2333"),
         ])
         {
@@ -109,7 +109,7 @@ public sealed class LoadedModelTests : IDisposable
         Refused("GA2330", config => config["num_hidden_layers"] = 99_999);
         Refused("GA2331", config => config["vocab_size"] = int.MaxValue);
         Refused("GA2323", config => config["hidden_act"] = "quick_gelu");
-        Refused("GA2323", config => config["rope_scaling"] = new JsonObject { ["type"] = "longrope", ["factor"] = 2 });
+        Refused("GA2323", config => config["rope_scaling"] = new JsonObject { ["type"] = "spiral", ["factor"] = 2 });
         Refused("GA2321", config => config["rope_scaling"] = new JsonObject { ["type"] = "linear" });
         Refused("GA2321", config => config["rope_scaling"] = 3);
         Refused("GA2321", config => config["rope_parameters"] = new JsonObject { ["rope_type"] = "llama3", ["factor"] = 8 });

@@ -49,12 +49,17 @@ public sealed class RubbishTests(FinishedRun finished) : IClassFixture<FinishedR
         ["a GGUF file that ends in its header"] = (BadInput, "GA2310", (_, place) => ["--model", Write(place, "model.gguf", [.. "GGUF"u8, 3, 0, 0, 0, 9, 0, 0, 0])]),
         ["a GGUF file that promises more than it has"] = (BadInput, "GA2311", (_, place) => ["--model", Write(place, "model.gguf", [.. "GGUF"u8, 3, 0, 0, 0, .. BitConverter.GetBytes(long.MaxValue), .. BitConverter.GetBytes(1L), .. new byte[64]])]),
         ["a GGUF file that is none"] = (BadInput, "GA2310", (_, place) => ["--model", Write(place, "model.gguf", Encoding.UTF8.GetBytes(new string('x', 500)))]),
+        ["a GGUF file of no bytes"] = (BadInput, "GA2310", (_, place) => ["--model", Write(place, "model.gguf", [])]),
+        ["a shard that is missing"] = (BadInput, "GA2333", (_, place) => WithIndex(place, """{"weight_map":{"model.norm.weight":"model-00001-of-00002.safetensors"}}""")),
+        ["a tokenizer with an expression that cannot be translated"] = (BadInput, "GA2107", (_, place) => WithTokenizer(place, json => json["pre_tokenizer"] = JsonNode.Parse("""{"type":"Split","pattern":{"Regex":"(?~a)"},"behavior":"Isolated","invert":false}"""))),
         ["a tokenizer of an unknown type"] = (BadInput, "GA2104", (_, place) => WithTokenizer(place, json => json["model"]!["type"] = "Telepathy")),
         ["a tokenizer that is no JSON"] = (BadInput, "GA2102", (_, place) => WithText(place, "tokenizer.json", "{\"model\":")),
         ["no tokenizer"] = (BadInput, "GA2334", (_, place) => Without(place, "tokenizer.json")),
         ["a template with a syntax error"] = (BadInput, "GA2201", (_, place) => WithTemplate(place, "{% for m in messages %}{{ m.content }}")),
         ["a template that fails on every chat"] = (TooManyRejected, "GA4001", (_, place) => WithTemplate(place, "{{ messages[0]['content'] + 1 }}")),
         ["a template that refuses every chat"] = (TooManyRejected, "GA4001", (_, place) => WithTemplate(place, "{{ raise_exception('never') }}")),
+        ["a template without an end"] = (TooManyRejected, "GA4001", (_, place) => WithTemplate(place, "{% for i in range(90000) %}{% for j in range(90000) %}x{% endfor %}{% endfor %}")),
+        ["a template that calls itself"] = (TooManyRejected, "GA4001", (_, place) => WithTemplate(place, "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}")),
         ["a template file that is not there"] = (BadInput, "GA2206", (_, place) => ["--chat-template", Path.Combine(place, "nothing.jinja")]),
         ["an adapter that is not there"] = (BadInput, "GA2401", (_, place) => ["--adapter", Path.Combine(place, "nothing")]),
         ["an adapter of another model"] = (BadInput, "GA2404", (audit, place) => WithAdapter(audit, place, adapter => adapter.Replace("q_proj", "q_proc", StringComparison.Ordinal))),
@@ -64,6 +69,9 @@ public sealed class RubbishTests(FinishedRun finished) : IClassFixture<FinishedR
         ["data that is not there"] = (BadInput, "GA2001", (_, place) => ["--data", Path.Combine(place, "nothing.jsonl")]),
         ["data that is empty"] = (BadInput, "GA2002", (_, place) => ["--data", Write(place, "empty.jsonl", [])]),
         ["data that is no text"] = (BadInput, "GA2004", (_, place) => ["--data", Write(place, "rubbish.jsonl", [.. Enumerable.Range(0, 5000).Select(i => (byte)(i * i * 7 % 251))])]),
+        ["Parquet data that is empty"] = (BadInput, "GA2002", (_, place) => ["--data", Write(place, "empty.parquet", [])]),
+        ["CSV data with zero bytes"] = (BadInput, "GA2004", (_, place) => ["--data", Write(place, "zero.csv", "prompt,completion\nh\0i,there\n\0,x\n"u8.ToArray())]),
+        ["CSV data whose names have zero bytes"] = (BadInput, "GA2007", (_, place) => ["--data", Write(place, "zero.csv", "p\0rompt,completion\nhi,there\n"u8.ToArray())]),
         ["data of blank lines"] = (BadInput, "GA2002", (_, place) => ["--data", Write(place, "blank.jsonl", "\n\n\n"u8.ToArray())]),
         ["data of two documents"] = (BadInput, "GA2004", (_, place) => ["--data", Write(place, "two.jsonl", Encoding.UTF8.GetBytes(string.Join('\n', ChatAudit.Chats().Take(2))))]),
         ["data with too many bad rows"] = (TooManyRejected, "GA4001", (_, place) => ["--data", Write(place, "bad.jsonl", Encoding.UTF8.GetBytes(string.Join('\n', ChatAudit.Chats().Take(20).Concat(Enumerable.Repeat("{\"messages\":3}", 5)))))]),
@@ -238,6 +246,13 @@ public sealed class RubbishTests(FinishedRun finished) : IClassFixture<FinishedR
     {
         ChatAudit.WriteModel(place);
         File.Delete(Path.Combine(place, file));
+        return ["--model", place];
+    }
+
+    private static string[] WithIndex(string place, string index)
+    {
+        Without(place, "model.safetensors");
+        File.WriteAllText(Path.Combine(place, "model.safetensors.index.json"), index);
         return ["--model", place];
     }
 
