@@ -83,13 +83,18 @@ internal static class ConfigurationReader
                 HighFrequencyFactor = Required("high_freq_factor"),
                 OriginalContextLength = original ?? throw rope.Missing("original_max_position_embeddings"),
             },
+            "longrope" or "su" => LongRope(rope, context, original ?? context),
+            "yarn" when rope.Contains("short_factor") => LongRope(rope, context, original ?? context), // phi3's first name for it
             "yarn" => Yarn(rope, rope.Number("factor") ?? (original is { } before ? (double)context / before : Required("factor")), original ?? context),
-            var other => throw rope.Unsupported("rope_type", other, "default, linear, dynamic, llama3 and yarn"),
+            var other => throw rope.Unsupported("rope_type", other, "default, linear, dynamic, llama3, yarn and longrope"),
         };
     }
 
     /// <summary>YaRN's attention factor: 0.1·ln(factor) + 1, unless something else is said.</summary>
     public static double YarnAttentionFactor(double factor, double scale = 1) => factor <= 1 ? 1 : (0.1 * scale * Math.Log(factor)) + 1;
+
+    /// <summary>LongRoPE's attention factor: √(1 + ln(factor) / ln(original context)).</summary>
+    public static double LongRopeAttentionFactor(double factor, int original) => factor <= 1 || original <= 1 ? 1 : Math.Sqrt(1 + (Math.Log(factor) / Math.Log(original)));
 
     /// <summary>Of each block, whether <c>layer_types</c> calls it sliding; null where the key is absent.</summary>
     public static IReadOnlyList<bool>? SlidingLayers(ModelConfig config, int layerCount)
@@ -188,8 +193,10 @@ internal static class ConfigurationReader
             : (long)c.HeadCount * c.HeadSize > int.MaxValue ? $"{c.HeadCount} heads of {c.HeadSize} coordinates"
             : c.NormEpsilon < 0 || c.RopeTheta <= 0 ? "the norm's epsilon or the rotary base is negative"
             : c.Windows.Count > 0 && c.Windows.Count != c.LayerCount ? $"{c.Windows.Count} windows for {c.LayerCount} layers"
-            : c.RopeScaling is { Kind: RopeScalingKind.Divisors } scaling && (scaling.Divisors.Count != rotary / 2 || scaling.Divisors.Any(divisor => !(divisor > 0)))
+            : c.RopeScaling is { Kind: RopeScalingKind.Divisors } scaling && !AreDivisors(scaling.Divisors, rotary)
                 ? $"{scaling.Divisors.Count} rotary divisors for {rotary} turned coordinates, or one that is not positive"
+            : c.RopeScaling is { Kind: RopeScalingKind.LongRope } longRope && !(AreDivisors(longRope.Divisors, rotary) && AreDivisors(longRope.LongDivisors, rotary))
+                ? $"{longRope.Divisors.Count} short and {longRope.LongDivisors.Count} long rotary factors for {rotary} turned coordinates, or one that is not positive"
             : c.RopeScaling is { Kind: RopeScalingKind.Dynamic } && rotary < 4 ? $"dynamic rotary scaling of {rotary} coordinates"
             : null;
         return problem is null ? c : throw new CheckpointException("GA2321", location, problem, "The configuration is damaged: fetch it again.");
@@ -222,6 +229,20 @@ internal static class ConfigurationReader
         }
     }
 
+    private static bool AreDivisors(IReadOnlyList<double> divisors, int rotary) => divisors.Count == rotary / 2 && divisors.All(divisor => divisor > 0 && double.IsFinite(divisor));
+
+    private static RopeScaling LongRope(ModelConfig rope, int context, int original)
+    {
+        var factor = rope.Positive("factor") ?? ((double)context / original);
+        return new(RopeScalingKind.LongRope, factor)
+        {
+            OriginalContextLength = original,
+            AttentionFactor = rope.Positive("attention_factor") ?? LongRopeAttentionFactor(factor, original),
+            Divisors = rope.Numbers("short_factor") ?? throw rope.Missing("short_factor"),
+            LongDivisors = rope.Numbers("long_factor") ?? throw rope.Missing("long_factor"),
+        };
+    }
+
     private static RopeScaling Yarn(ModelConfig rope, double factor, int original)
     {
         var (scale, scaleAll) = (rope.Number("mscale"), rope.Number("mscale_all_dim"));
@@ -238,12 +259,28 @@ internal static class ConfigurationReader
         };
     }
 
+    private static double[] Divisors(GgufFile file, string name)
+    {
+        using var divisors = file.Read(name);
+        return [.. divisors.data<float>().ToArray().Select(value => (double)value)];
+    }
+
     private static RopeScaling? Scaling(GgufMetadata metadata)
     {
         if (metadata.File.Contains(GgufNames.RopeFactors))
         {
-            using var divisors = metadata.File.Read(GgufNames.RopeFactors);
-            return new RopeScaling(RopeScalingKind.Divisors, 1) { Divisors = [.. divisors.data<float>().ToArray().Select(value => (double)value)] };
+            return new RopeScaling(RopeScalingKind.Divisors, 1) { Divisors = Divisors(metadata.File, GgufNames.RopeFactors) };
+        }
+
+        if (metadata.File.Contains(GgufNames.ShortRopeFactors) || metadata.File.Contains(GgufNames.LongRopeFactors))
+        {
+            return new RopeScaling(RopeScalingKind.LongRope, 1)
+            {
+                OriginalContextLength = metadata.Required("rope.scaling.original_context_length"),
+                AttentionFactor = metadata.Number("rope.scaling.attn_factor") ?? 1,
+                Divisors = Divisors(metadata.File, GgufNames.ShortRopeFactors),
+                LongDivisors = Divisors(metadata.File, GgufNames.LongRopeFactors),
+            };
         }
 
         var factor = metadata.Number("rope.scaling.factor") ?? 1;
@@ -258,7 +295,7 @@ internal static class ConfigurationReader
                 BetaFast = metadata.Number("rope.scaling.yarn_beta_fast") ?? 32,
                 BetaSlow = metadata.Number("rope.scaling.yarn_beta_slow") ?? 1,
             },
-            var other => throw metadata.Unsupported($"scales rotary positions by {other}; known are none, linear, yarn and llama3"),
+            var other => throw metadata.Unsupported($"scales rotary positions by {other}; known are none, linear, yarn, llama3 and longrope"),
         };
     }
 }

@@ -9,7 +9,6 @@ namespace GradientAtoms.Models.Architectures;
 /// </summary>
 internal abstract class DecoderModel : CausalLanguageModel
 {
-    private readonly DecoderConfiguration _configuration;
     private readonly Tensor _head; // [V, h], the embedding itself where tied
 
     /// <summary>Takes embedding and head; a subclass then takes its blocks in forward order, and the last norm.</summary>
@@ -19,7 +18,7 @@ internal abstract class DecoderModel : CausalLanguageModel
     /// <param name="head">The head's name, where it is not tied.</param>
     protected DecoderModel(DecoderConfiguration configuration, Func<string, long[], Tensor> weight, string embedding, string head)
     {
-        (_configuration, Weights) = (configuration, new(weight));
+        (Configuration, Weights) = (configuration, new(weight));
         Embedding = Weights.Weight($"{embedding}.weight", configuration.VocabularySize, configuration.HiddenSize);
         _head = configuration.TiedEmbeddings ? Embedding : Weights.Weight($"{head}.weight", configuration.VocabularySize, configuration.HiddenSize);
     }
@@ -28,22 +27,25 @@ internal abstract class DecoderModel : CausalLanguageModel
     public sealed override IReadOnlyList<LinearModule> LinearModules => Weights.Linears;
 
     /// <inheritdoc/>
-    public sealed override int VocabularySize => _configuration.VocabularySize;
+    public sealed override int VocabularySize => Configuration.VocabularySize;
 
     /// <inheritdoc/>
-    public sealed override int HiddenSize => _configuration.HiddenSize;
+    public sealed override int HiddenSize => Configuration.HiddenSize;
 
     /// <inheritdoc/>
-    public sealed override int LayerCount => _configuration.LayerCount;
+    public sealed override int LayerCount => Configuration.LayerCount;
 
     /// <inheritdoc/>
-    public sealed override int ContextLength => _configuration.ContextLength;
+    public sealed override int ContextLength => Configuration.ContextLength;
 
     /// <inheritdoc/>
     public sealed override long ParameterCount => Weights.All.Sum(parameter => parameter.numel());
 
     /// <inheritdoc/>
     public sealed override Device Device => Embedding.device;
+
+    /// <summary>What the checkpoint says of itself.</summary>
+    internal DecoderConfiguration Configuration { get; }
 
     /// <summary>c of c·tanh(x / c) on the logits, or null.</summary>
     protected double? LogitSoftCap { get; init; }
@@ -87,7 +89,7 @@ internal abstract class DecoderModel : CausalLanguageModel
     }
 
     /// <inheritdoc/>
-    public sealed override KeyValueCache NewCache() => new([.. Enumerable.Range(0, LayerCount).Select(_configuration.WindowOf)]);
+    public sealed override KeyValueCache NewCache() => new([.. Enumerable.Range(0, LayerCount).Select(Configuration.WindowOf)]);
 
     /// <inheritdoc/>
     internal sealed override Tensor? FindWeight(string name) => Weights.Find(name);

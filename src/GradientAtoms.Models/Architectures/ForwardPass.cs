@@ -38,7 +38,7 @@ internal sealed class ForwardPass : IDisposable
 
     /// <summary>The angles of this pass' positions; they stay the pass'.</summary>
     /// <returns>Each <c>[T, turned coordinates]</c>.</returns>
-    /// <exception cref="CheckpointException">GA2324: under dynamic scaling, several documents of which one may be longer than the original context.</exception>
+    /// <exception cref="CheckpointException">GA2324: where frequencies depend on the length, several documents of which one may be longer than the original context.</exception>
     public (Tensor Cosines, Tensor Sines) Angles(RotaryEmbedding rotary)
     {
         if (_angles.TryGetValue(rotary, out var known))
@@ -50,7 +50,7 @@ internal sealed class ForwardPass : IDisposable
         if (Batch > 1 && Past + Length > rotary.LongestCommon)
         {
             throw new CheckpointException(
-                "GA2324", "rope_scaling dynamic", $"a batch of {Batch} documents has one of {Past + Length} tokens; beyond {rotary.LongestCommon} tokens frequencies depend on the length",
+                "GA2324", "rope_scaling", $"a batch of {Batch} documents has one of {Past + Length} tokens; beyond {rotary.LongestCommon} tokens frequencies depend on the length",
                 $"Cut documents to {rotary.LongestCommon} tokens (--max-tokens), or run them one by one (--batch-tokens 1).");
         }
 

@@ -30,11 +30,6 @@ internal sealed record Phi3Configuration : DecoderConfiguration
     /// <summary>From GGUF metadata.</summary>
     public static Phi3Configuration FromGguf(GgufMetadata metadata)
     {
-        if (metadata.File.Contains("rope_factors_short.weight") || metadata.File.Contains("rope_factors_long.weight"))
-        {
-            throw metadata.Unsupported("scales rotary positions by longrope; known are none, linear, yarn and llama3");
-        }
-
         // The rotary part is not the head's size here, as it is where a file names no key length.
         var common = ConfigurationReader.FromGguf(metadata);
         var headSize = metadata.Size("attention.key_length") ?? Math.Max(1, common.HiddenSize / common.HeadCount);

@@ -11,7 +11,7 @@ internal sealed record RopeScaling(RopeScalingKind Kind, double Factor)
     /// <summary>llama3: above this many turns a frequency is kept.</summary>
     public double HighFrequencyFactor { get; init; } = 4;
 
-    /// <summary>llama3, dynamic, yarn: the context before stretching.</summary>
+    /// <summary>llama3, dynamic, yarn, longrope: the context before stretching.</summary>
     public int OriginalContextLength { get; init; } = 8192;
 
     /// <summary>yarn: above this many turns in the original context a frequency is kept.</summary>
@@ -23,11 +23,17 @@ internal sealed record RopeScaling(RopeScalingKind Kind, double Factor)
     /// <summary>yarn: whether the two bounds are rounded to whole coordinates.</summary>
     public bool Truncate { get; init; } = true;
 
-    /// <summary>yarn: what cosines and sines are multiplied with.</summary>
+    /// <summary>yarn, longrope: what cosines and sines are multiplied with.</summary>
     public double AttentionFactor { get; init; } = 1;
 
-    /// <summary>divisors: what each frequency is divided by, <c>[rotated coordinates / 2]</c>.</summary>
+    /// <summary>divisors: what each frequency is divided by, <c>[rotated coordinates / 2]</c>; longrope: in documents no longer than the original context.</summary>
     public IReadOnlyList<double> Divisors { get; init; } = [];
+
+    /// <summary>longrope: the same in longer documents.</summary>
+    public IReadOnlyList<double> LongDivisors { get; init; } = [];
+
+    /// <summary>Whether longer documents than the original context have frequencies of their own.</summary>
+    public bool DependsOnLength => Kind is RopeScalingKind.Dynamic or RopeScalingKind.LongRope;
 }
 
 /// <summary>The formulas of <see cref="RopeScaling"/>.</summary>
@@ -47,4 +53,7 @@ internal enum RopeScalingKind
 
     /// <summary>Each frequency by a number of its own: how GGUF files store the scaling of Llama 3.</summary>
     Divisors,
+
+    /// <summary>Each frequency by a number of its own, of which long documents have others, and warmer attention: https://arxiv.org/abs/2402.13753.</summary>
+    LongRope,
 }

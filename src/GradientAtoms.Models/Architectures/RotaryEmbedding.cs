@@ -10,8 +10,8 @@ internal sealed class RotaryEmbedding(int size, double theta, RopeScaling? scali
 {
     private readonly double[] _frequencies = InverseFrequencies(size, theta, scaling);
 
-    /// <summary>Documents longer than this have frequencies of their own (dynamic scaling); <see cref="int.MaxValue"/> where none do.</summary>
-    public int LongestCommon => scaling is { Kind: RopeScalingKind.Dynamic } ? scaling.OriginalContextLength : int.MaxValue;
+    /// <summary>Documents longer than this have frequencies of their own (dynamic scaling, longrope); <see cref="int.MaxValue"/> where none do.</summary>
+    public int LongestCommon => scaling is { DependsOnLength: true } ? scaling.OriginalContextLength : int.MaxValue;
 
     /// <summary>The frequencies, scaled, of a document that is no longer than the original context.</summary>
     /// <returns><c>[size / 2]</c>.</returns>
@@ -32,6 +32,26 @@ internal sealed class RotaryEmbedding(int size, double theta, RopeScaling? scali
         }
 
         return frequencies;
+    }
+
+    /// <summary>The frequencies of a document: those of its whole length, as a fresh model computes them in one pass.</summary>
+    /// <param name="length">Tokens.</param>
+    /// <returns><c>[size / 2]</c>.</returns>
+    public double[] FrequenciesAt(int length)
+    {
+        if (length <= LongestCommon || scaling is null)
+        {
+            return _frequencies;
+        }
+
+        if (scaling.Kind == RopeScalingKind.LongRope)
+        {
+            return InverseFrequencies(size, theta, scaling with { Divisors = scaling.LongDivisors });
+        }
+
+        // Dynamic: by a larger base.
+        var stretched = (scaling.Factor * length / scaling.OriginalContextLength) - (scaling.Factor - 1);
+        return InverseFrequencies(size, theta * Math.Pow(stretched, size / (size - 2.0)), scaling);
     }
 
     /// <summary>Cosines and sines of the angles of some positions.</summary>
@@ -66,18 +86,6 @@ internal sealed class RotaryEmbedding(int size, double theta, RopeScaling? scali
         var halves = turning.chunk(2, dim: -1);
         var turned = (turning * cosines) + (cat([halves[1].neg(), halves[0]], dim: -1) * sines);
         return rest == 0 ? turned : cat([turned, heads.narrow(3, size, rest)], dim: -1);
-    }
-
-    // Dynamic: the base is that of the whole length, as a fresh model computes it in one pass.
-    private double[] FrequenciesAt(int length)
-    {
-        if (length <= LongestCommon || scaling is null)
-        {
-            return _frequencies;
-        }
-
-        var stretched = (scaling.Factor * length / scaling.OriginalContextLength) - (scaling.Factor - 1);
-        return InverseFrequencies(size, theta * Math.Pow(stretched, size / (size - 2.0)), scaling);
     }
 
     // Long wavelengths are stretched by the factor, short ones kept, those between blended.

@@ -16,7 +16,7 @@ internal sealed class GgufCheckpoint : Checkpoint
     {
         File = file;
         _architecture = file.String("general.architecture") ?? "";
-        _ggufNames = file.Tensors.Where(tensor => tensor.Name != GgufNames.RopeFactors)
+        _ggufNames = file.Tensors.Where(tensor => !GgufNames.IsFactors(tensor.Name))
             .ToDictionary(tensor => GgufNames.HuggingFaceName(_architecture, tensor.Name), tensor => tensor.Name, StringComparer.Ordinal);
         Names = [.. _ggufNames.Keys];
         Files = [Path.GetFullPath(file.Path)];
@@ -50,10 +50,10 @@ internal sealed class GgufCheckpoint : Checkpoint
         var tensor = File.Read(GgufName(name));
         tensor = _architecture switch
         {
-            "llama" when name.Contains(".q_proj.", StringComparison.Ordinal) => InHalves(name, tensor, Heads("head_count")),
-            "llama" when name.Contains(".k_proj.", StringComparison.Ordinal) => InHalves(name, tensor, Heads("head_count_kv")),
+            "llama" when name.Contains(".q_proj.", StringComparison.Ordinal) => GgufRows.InHalves(tensor, Dividing(name, tensor, "head_count", parts: 2)),
+            "llama" when name.Contains(".k_proj.", StringComparison.Ordinal) => GgufRows.InHalves(tensor, Dividing(name, tensor, "head_count_kv", parts: 2)),
             "gemma2" or "gemma3" when name.EndsWith("norm.weight", StringComparison.Ordinal) => tensor - 1,
-            "gptneox" when name.Contains(".query_key_value.", StringComparison.Ordinal) => InterleavedByHead(name, tensor, Heads("head_count")),
+            "gptneox" when name.Contains(".query_key_value.", StringComparison.Ordinal) => GgufRows.InterleavedByHead(tensor, Dividing(name, tensor, "head_count", parts: 3)),
             _ when IsTransposed(name, (int)tensor.Dimensions) => tensor.t().contiguous(),
             _ => tensor,
         };
@@ -66,24 +66,14 @@ internal sealed class GgufCheckpoint : Checkpoint
 
     private long Heads(string key) => File.Integer($"{_architecture}.attention.{key}") ?? File.Integer($"{_architecture}.attention.head_count") ?? 0;
 
-    private Tensor InHalves(string name, Tensor tensor, long heads)
+    private long Dividing(string name, Tensor tensor, string key, int parts)
     {
-        var rows = tensor.shape[0];
-        return heads >= 1 && rows % (2 * heads) == 0
-            ? tensor.view(heads, rows / heads / 2, 2, -1).transpose(1, 2).reshape(tensor.shape)
-            : throw NotDivided(name, rows, heads);
+        var (rows, heads) = (tensor.shape[0], Heads(key));
+        return heads >= 1 && rows % (parts * heads) == 0
+            ? heads
+            : throw new CheckpointException(
+                "GA2331", File.Path, $"{name} has {rows} rows, which {heads} heads do not divide", "The file is damaged or of another architecture: convert it again.");
     }
-
-    private Tensor InterleavedByHead(string name, Tensor tensor, long heads)
-    {
-        var rows = tensor.shape[0];
-        return heads >= 1 && rows % (3 * heads) == 0
-            ? tensor.view(3, heads, rows / heads / 3, -1).transpose(0, 1).reshape(tensor.shape)
-            : throw NotDivided(name, rows, heads);
-    }
-
-    private CheckpointException NotDivided(string name, long rows, long heads) =>
-        new("GA2331", File.Path, $"{name} has {rows} rows, which {heads} heads do not divide", "The file is damaged or of another architecture: convert it again.");
 
     private string GgufName(string name) => _ggufNames.TryGetValue(name, out var ggufName)
         ? ggufName

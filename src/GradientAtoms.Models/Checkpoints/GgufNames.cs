@@ -6,6 +6,12 @@ internal static class GgufNames
     /// <summary>Not a weight: what the rotary frequencies are divided by (Llama 3.1 and later).</summary>
     public const string RopeFactors = "rope_freqs.weight";
 
+    /// <summary>The same of longrope, in documents no longer than the original context.</summary>
+    public const string ShortRopeFactors = "rope_factors_short.weight";
+
+    /// <summary>The same in longer documents.</summary>
+    public const string LongRopeFactors = "rope_factors_long.weight";
+
     private static readonly Dictionary<string, (string Blocks, Dictionary<string, string> Whole, Dictionary<string, string> InBlock)> Known = new(StringComparer.Ordinal)
     {
         ["gpt2"] = (
@@ -28,6 +34,29 @@ internal static class GgufNames
 
     private static readonly (string Blocks, Dictionary<string, string> Whole, Dictionary<string, string> InBlock) Others =
         LlamaLike(("attn_norm", "input_layernorm"), ("ffn_norm", "post_attention_layernorm"));
+
+    /// <summary>Whether a tensor is no weight.</summary>
+    public static bool IsFactors(string name) => name is RopeFactors or ShortRopeFactors or LongRopeFactors;
+
+    /// <summary>llama.cpp's name for a family: <c>llama</c> for a mistral.</summary>
+    public static string ArchitectureOf(string huggingFace) => huggingFace switch
+    {
+        "mistral" => "llama",
+        "gemma3_text" => "gemma3",
+        "gpt_neox" => "gptneox",
+        _ => huggingFace,
+    };
+
+    /// <summary>llama.cpp's name of a linear module: <c>blk.0.attn_q</c>.</summary>
+    /// <param name="architecture">As llama.cpp spells it.</param>
+    /// <param name="module">As Hugging Face does: <c>model.layers.0.self_attn.q_proj</c>.</param>
+    public static string GgufModule(string architecture, string module)
+    {
+        var (blocks, _, inBlock) = Known.GetValueOrDefault(architecture, Others);
+        var rest = module[(blocks.Length + 1)..];
+        var layer = rest[..rest.IndexOf('.', StringComparison.Ordinal)];
+        return $"blk.{layer}.{inBlock.First(pair => pair.Value == rest[(layer.Length + 1)..]).Key}";
+    }
 
     /// <summary>Hugging Face's name of a tensor; a name that is not known stays as it is.</summary>
     public static string HuggingFaceName(string architecture, string name)

@@ -59,6 +59,14 @@ internal sealed class ModelConfig
         _ => throw Wrong(key, "a list of strings"),
     };
 
+    /// <summary>A list of numbers, or null.</summary>
+    public IReadOnlyList<double>? Numbers(string key) => Find(key) switch
+    {
+        null => null,
+        { ValueKind: JsonValueKind.Array } value => [.. value.EnumerateArray().Select(item => item.ValueKind == JsonValueKind.Number && item.TryGetDouble(out var number) ? number : throw Wrong(key, "a list of numbers"))],
+        _ => throw Wrong(key, "a list of numbers"),
+    };
+
     /// <summary>A number above 0, or null.</summary>
     public double? Positive(string key) => Number(key) switch
     {

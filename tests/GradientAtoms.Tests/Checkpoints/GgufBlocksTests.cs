@@ -1,12 +1,11 @@
 using GradientAtoms.Models.Checkpoints;
 using GradientAtoms.Tests.Runs;
-using GradientAtoms.Tests.Support;
 
 namespace GradientAtoms.Tests.Checkpoints;
 
 /// <summary>
 /// K-quants and non-linear four bits against a quantiser of our own, which packs as the published layouts say, bit by bit in the order of
-/// ggml's loops. No file of another program was at hand for these types.
+/// ggml's loops. <see cref="LlamaCppTests"/> compares with blocks of ggml itself.
 /// </summary>
 public sealed class GgufBlocksTests
 {

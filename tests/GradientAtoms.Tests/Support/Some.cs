@@ -40,4 +40,13 @@ internal static class Some
                 randn([module.OutputSize, rank], generator: generator) * 0.3,
                 scale))]);
     }
+
+    /// <summary>A LoRA module of exact binary fractions, so that files of it have the same bytes on every machine.</summary>
+    public static LoraModule ExactModule(LinearModule module, int rank, double scale, int salt)
+    {
+        return new(module.Name, Values(rank, module.InputSize, salt, 512), Values(module.OutputSize, rank, salt + 50, 256), scale);
+
+        static Tensor Values(long rows, long columns, int salt, float divisor) =>
+            tensor([.. Enumerable.Range(0, (int)(rows * columns)).Select(i => (((i + 1L) * (7919 + (2 * salt)) % 127) - 63) / divisor)], rows, columns);
+    }
 }

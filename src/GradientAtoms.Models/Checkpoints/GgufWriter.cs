@@ -1,13 +1,14 @@
 using System.Text;
 
-namespace GradientAtoms.Tests.Support;
+namespace GradientAtoms.Models.Checkpoints;
 
-/// <summary>Writes GGUF files for tests: version 3, little-endian, aligned to 32 bytes. An int among the metadata is written as uint32, as converters do; in a list it is an int32.</summary>
+/// <summary>Writes small GGUF files: version 3, little-endian, aligned to 32 bytes. An int among the metadata is written as uint32, as converters do; in a list it is an int32.</summary>
 internal sealed class GgufWriter
 {
     private readonly List<(string Key, object Value)> _metadata = [];
     private readonly List<(string Name, long[] Shape, uint Type, byte[] Bytes)> _tensors = [];
 
+    /// <summary>Adds metadata: a number, a truth value, a string, or an array of them.</summary>
     public GgufWriter With(string key, object value)
     {
         _metadata.Add((key, value));
@@ -25,8 +26,22 @@ internal sealed class GgufWriter
         return this;
     }
 
-    public void Write(string path) => File.WriteAllBytes(path, ToArray());
+    /// <summary>Writes the file beside its place and renames it.</summary>
+    public void Write(string path)
+    {
+        var beside = $"{path}.{Environment.ProcessId}.{Guid.NewGuid():N}.tmp";
+        try
+        {
+            File.WriteAllBytes(beside, ToArray());
+            File.Move(beside, path, overwrite: true);
+        }
+        finally
+        {
+            File.Delete(beside);
+        }
+    }
 
+    /// <summary>The file's bytes.</summary>
     public byte[] ToArray()
     {
         using var buffer = new MemoryStream();
