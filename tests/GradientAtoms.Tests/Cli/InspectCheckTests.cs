@@ -34,6 +34,22 @@ public sealed class InspectCheckTests : IDisposable
     }
 
     [Fact]
+    public void A_model_with_an_adapter_beside_its_weights_is_shown_as_a_model_and_an_empty_gguf_file_as_none()
+    {
+        WriteModelAndAnswer();
+        using (var loaded = LoadedModel.Load(Model))
+        {
+            using var adapter = Some.Adapter(loaded.Model);
+            PeftAdapter.Save(Path.Combine(Model, "adapter"), adapter, PeftConfiguration.Of(["q_proj", "v_proj"], rank: 3, alpha: 6));
+        }
+
+        Assert.Contains("qwen3", CliRun.Of("inspect", Model).Out, StringComparison.Ordinal);
+        Assert.Contains("LoRA adapter", CliRun.Of("inspect", Path.Combine(Model, "adapter")).Out, StringComparison.Ordinal);
+        File.WriteAllBytes(_folder["zero.gguf"], []);
+        Assert.Contains("GA2310", CliRun.Of("inspect", _folder["zero.gguf"]).Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void Another_detail_of_the_configuration_fails_with_exit_code_3_and_says_where()
     {
         WriteModelAndAnswer();
