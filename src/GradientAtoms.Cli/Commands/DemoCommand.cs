@@ -83,7 +83,7 @@ internal static class DemoCommand
             var widest = result.Steered.Max(steered => steered.OnTarget.More.Interval is var interval ? interval.High - interval.Low : 0);
             writer.WriteLine($"Rates are of sampled answers; the widest 95 % interval is {Percent(widest)} wide.");
             var bounded = result.Steered.Sum(steered => ((double[])[steered.KlMore, steered.KlLess]).Count(measured => measured < 0.9 * options.Kl));
-            writer.WriteLine($"{Plain.Count(bounded)} of {Plain.Count(2 * result.Steered.Count)} steps are smaller than asked for: they act on their own prompts far more than on neutral ones, and stop there ({Path.Combine(options.Out, "steered.json")}).");
+            writer.WriteLine($"{Plain.Count(bounded)} of {Plain.Count(2 * result.Steered.Count)} steps move neutral chats by less: a step ends where the pole's own documents have moved by that much ({Path.Combine(options.Out, "steered.json")}).");
         }
 
         writer.WriteLine();
@@ -99,5 +99,6 @@ internal static class DemoCommand
 
     private static string Percent(double share) => string.Create(CultureInfo.InvariantCulture, $"{100 * share:0.#} %");
 
-    private static string Number(double value) => value.ToString("0.00", CultureInfo.InvariantCulture);
+    // Down, so that what is missed by a hair does not look found.
+    private static string Number(double value) => (Math.Floor(value * 100) / 100).ToString("0.00", CultureInfo.InvariantCulture);
 }
