@@ -14,17 +14,19 @@ internal static class ExportCommand
 {
     public static GatomsCommand Create()
     {
-        var kind = new Argument<string>("KIND") { Description = "adapter: the steered adapter. delta: only the step, to be scaled. csv, jsonl, parquet: a table." };
-        kind.AcceptOnlyFromAmong("adapter", "delta", "csv", "jsonl", "parquet");
+        var kind = new Argument<string>("KIND") { Description = "adapter: the steered adapter. delta: only the step, to be scaled. gguf: the steered adapter for llama.cpp. merged: the model with it in its weights, a Hugging Face folder. csv, jsonl, parquet: a table." };
+        kind.AcceptOnlyFromAmong("adapter", "delta", "gguf", "merged", "csv", "jsonl", "parquet");
         var run = new Argument<string>("RUN") { Description = "The run folder." };
-        var pole = Opt.Text("--pole", "POLE", "For adapter and delta: the pole.");
+        var pole = Opt.Text("--pole", "POLE", "For adapter, delta, gguf and merged: the pole.");
         var step = new StepArguments();
         var table = Opt.Choice("--table", "For csv, jsonl and parquet. Default codes.", "codes", "documents", "atoms", "modules");
         var output = Opt.Text("--out", "PATH", "The folder or file to write.", required: true);
         var command = new GatomsCommand(
             "export",
-            "Writes a steered adapter that PEFT loads, or a table of the run.",
+            "Writes a steered adapter that PEFT or llama.cpp loads, a steered model, or a table of the run.",
             "gatoms export adapter runs/mine --pole a1b2c3+ --kl .1 --out steered",
+            "gatoms export gguf runs/mine --pole a1b2c3+ --kl .1 --out steered.gguf",
+            "gatoms export merged runs/mine --pole a1b2c3+ --kl .1 --out steered-model",
             "gatoms export csv runs/mine --table codes --out codes.csv");
         command.Add(kind);
         command.Add(run);
@@ -35,19 +37,29 @@ internal static class ExportCommand
         command.Body = context =>
         {
             var parse = context.Parse;
-            var (to, from) = (parse.GetRequiredValue(output)!, parse.GetRequiredValue(run));
-            if (File.Exists(to) || (Directory.Exists(to) && Directory.EnumerateFileSystemEntries(to).Any()))
+            var (to, from, what) = (parse.GetRequiredValue(output)!, parse.GetRequiredValue(run), parse.GetRequiredValue(kind));
+            if (File.Exists(to) || (Directory.Exists(to) && (what is "gguf" or "merged" || Directory.EnumerateFileSystemEntries(to).Any())))
             {
                 throw UsageException.Exists(to);
             }
 
-            var what = parse.GetRequiredValue(kind);
-            if (what is "adapter" or "delta")
+            if (what is "adapter" or "delta" or "gguf" or "merged")
             {
                 var id = parse.GetValue(pole) ?? throw UsageException.Combination("gatoms export", $"{what} wants --pole", $"gatoms atoms {from} lists the poles");
                 step.UseThreads(parse);
                 using var session = new RunSession(from, step.ModelOf(parse));
-                WriteAdapter(context, session, id, step.Read(parse), what == "delta", to);
+                switch (what)
+                {
+                    case "gguf":
+                        ModelExports.WriteGguf(context, session, id, step.Read(parse), to);
+                        break;
+                    case "merged":
+                        ModelExports.WriteMerged(context, session, id, step.Read(parse), to);
+                        break;
+                    default:
+                        WriteAdapter(context, session, id, step.Read(parse), what == "delta", to);
+                        break;
+                }
             }
             else
             {

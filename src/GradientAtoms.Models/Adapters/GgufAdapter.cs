@@ -12,6 +12,7 @@ public static class GgufAdapter
     /// <param name="path">The file; replaced where it exists.</param>
     /// <param name="adapter">The adapter. llama.cpp knows one alpha for all modules: where scales differ, B is stored multiplied.</param>
     /// <param name="model">The model that it is for.</param>
+    /// <exception cref="AdapterException">GA2409: GGUF has no name for one of its modules.</exception>
     public static void Write(string path, LoraAdapter adapter, CausalLanguageModel model)
     {
         ArgumentNullException.ThrowIfNull(adapter);
@@ -26,7 +27,8 @@ public static class GgufAdapter
             .With("adapter.lora.alpha", alpha);
         foreach (var module in adapter.Modules)
         {
-            var name = GgufNames.GgufModule(architecture, module.ModuleName);
+            var name = GgufNames.GgufModule(architecture, module.ModuleName)
+                ?? throw new AdapterException("GA2409", path, $"GGUF has no name for {module.ModuleName} of a {architecture}", "Use `gatoms export adapter` or `gatoms export merged`.");
             var ratio = module.Scale * module.Rank / alpha;
             var b = ratio == 1 ? module.B : module.B * ratio;
             Add($"{name}.weight.lora_a", module.A);
@@ -64,7 +66,11 @@ public static class GgufAdapter
         var modules = new List<LoraModule>();
         foreach (var linear in model.LinearModules)
         {
-            var name = GgufNames.GgufModule(architecture, linear.Name);
+            if (GgufNames.GgufModule(architecture, linear.Name) is not { } name)
+            {
+                continue;
+            }
+
             var (aName, bName) = ($"{name}.weight.lora_a", $"{name}.weight.lora_b");
             if (!left.Remove(aName) | !left.Remove(bName))
             {

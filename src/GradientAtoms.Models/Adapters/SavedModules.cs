@@ -20,6 +20,9 @@ internal sealed class SavedModules : Checkpoint
         Names = untied is { } pair && !model.Contains(pair.Head) ? [.. model.Names, pair.Head] : model.Names;
     }
 
+    /// <summary>Whether a head or embedding that was one weight is two from here on.</summary>
+    public bool IsUntied => _untied is not null;
+
     public override string Format => _model.Format;
 
     public override IReadOnlyList<string> Files => [.. _model.Files, _file.Path];
@@ -75,6 +78,9 @@ internal sealed class SavedModules : Checkpoint
             throw;
         }
     }
+
+    /// <summary>Whether a weight of the model gives way to a saved one.</summary>
+    public bool Replaces(string name) => _saved.ContainsKey(name);
 
     public override bool Contains(string name) => _model.Contains(name) || name == _untied?.Head;
 

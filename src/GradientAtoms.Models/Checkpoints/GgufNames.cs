@@ -50,12 +50,12 @@ internal static class GgufNames
     /// <summary>llama.cpp's name of a linear module: <c>blk.0.attn_q</c>.</summary>
     /// <param name="architecture">As llama.cpp spells it.</param>
     /// <param name="module">As Hugging Face does: <c>model.layers.0.self_attn.q_proj</c>.</param>
-    public static string GgufModule(string architecture, string module)
+    /// <returns>Null where llama.cpp has none.</returns>
+    public static string? GgufModule(string architecture, string module)
     {
         var (blocks, _, inBlock) = Known.GetValueOrDefault(architecture, Others);
-        var rest = module[(blocks.Length + 1)..];
-        var layer = rest[..rest.IndexOf('.', StringComparison.Ordinal)];
-        return $"blk.{layer}.{inBlock.First(pair => pair.Value == rest[(layer.Length + 1)..]).Key}";
+        var parts = module.StartsWith($"{blocks}.", StringComparison.Ordinal) ? module[(blocks.Length + 1)..].Split('.', 2) : [];
+        return parts is [var layer, var rest] && inBlock.FirstOrDefault(pair => pair.Value == rest).Key is { } part ? $"blk.{layer}.{part}" : null;
     }
 
     /// <summary>Hugging Face's name of a tensor; a name that is not known stays as it is.</summary>

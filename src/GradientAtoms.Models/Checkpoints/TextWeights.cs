@@ -63,6 +63,9 @@ internal sealed partial class TextWeights : Checkpoint
 
     public override Tensor Read(string name) => _whole.Read(StoredName(name));
 
+    /// <summary>What the checkpoint calls a weight.</summary>
+    public string StoredName(string name) => _storedNames.GetValueOrDefault(name, name);
+
     protected override void Dispose(bool disposing) => _whole.Dispose();
 
     private static string? OfPart(string stored)
@@ -73,8 +76,6 @@ internal sealed partial class TextWeights : Checkpoint
             : stored == "lm_head.weight" ? stored
             : null;
     }
-
-    private string StoredName(string name) => _storedNames.GetValueOrDefault(name, name);
 
     // Rotary frequencies and causal masks that older versions of transformers saved with the weights.
     [GeneratedRegex(@"(rotary_emb\.inv_freq|\.attn\.(masked_)?bias|\.attention\.(masked_)?bias)$", RegexOptions.ExplicitCapture | RegexOptions.CultureInvariant, matchTimeoutMilliseconds: 1000)]
