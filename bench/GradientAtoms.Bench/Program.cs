@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using GradientAtoms.Bench.Audits;
+using GradientAtoms.Bench.Nulls;
 using GradientAtoms.Bench.Scoring;
 using GradientAtoms.Bench.Worlds;
 using GradientAtoms.Models.Native;
@@ -26,6 +27,12 @@ const string usage = """
         What dictionaries of several sizes and sparsities find on the gradients of finished demos.
     caps --runs RUN,RUN.. [--caps 3,1.5,1,.75] [--kl .2] [--model MODEL]
         What steps along found formats of finished demos do under several bounds on the KL of the pole's own documents.
+    nulls --out DIR [--runs 200] [--planted 8] [--members 4,6,8,12,20] [--strengths .3,.5,.7] [--groups 5] [--kinds flat,power,..] [--documents 400] [--size 60] [--atoms 20] [--nonzeros 2] [--starts 3] [--nulls 20]
+        Certificates on rows without structure, of eight kinds, and on planted groups: false alarms, power by rate, return under a fresh seed.
+    certificates --runs RUN,RUN.. [--labels L] [--nulls 20] [--top 60]
+        What is certified in finished runs, beside the documents' labels, and whether it returns under a fresh seed.
+    curve --runs RUN,RUN.. [--atoms 11,22,44,88] [--sparsities .7,1,1.4] [--nulls 20]
+        How many poles survive seeds, thirds and nulls at other sizes and penalties.
     detection --out DIR [--seeds 101,102,103] [--rates .005,.01,.02,.03,.05] [--documents 1200]
         Worlds of planted behaviours at several rates: what is found on our coordinates, the reference's, raw gradients, hidden states and tf-idf.
     """;
@@ -42,6 +49,9 @@ try
         ["demo", .. var rest] => DemoCommand.Run(new(rest)),
         ["sizes", .. var rest] => SizesCommand.Run(new(rest)),
         ["caps", .. var rest] => CapsCommand.Run(new(rest)),
+        ["nulls", .. var rest] => NullsCommand.Run(new(rest)),
+        ["curve", .. var rest] => CurveCommand.Run(new(rest)),
+        ["certificates", .. var rest] => CertificatesCommand.Run(new(rest)),
         ["detection", .. var rest] => DetectionCommand.Run(new(rest)),
         _ => Fail(usage),
     };

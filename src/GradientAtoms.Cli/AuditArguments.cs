@@ -63,6 +63,8 @@ internal sealed class AuditArguments
 
     public Option<int?> Starts { get; } = Opt.Whole("--starts", "COUNT", "Independent starts of the dictionary; the best is kept. Default 8.");
 
+    public Option<int?> Nulls { get; } = Opt.Whole("--nulls", "COUNT", "Dictionaries of rows without structure that atoms are told from chance with; below 19 nothing can be certified, 0 leaves certificates out. Default 20.", least: 0);
+
     public Option<string?> Codes { get; } = Opt.Choice("--codes", "Signed codes give an atom two poles, nonnegative ones one. Default signed.", "signed", "nonnegative");
 
     public Option<string?> Center { get; } = Opt.Choice("--center", "Whether the mean document is taken off before learning. Default on.", "on", "off");
@@ -98,7 +100,7 @@ internal sealed class AuditArguments
     public IEnumerable<Option> Tuning => [Rank, Alpha, TargetModules, Epochs, LearningRate];
 
     /// <summary>Options of the dictionary and what comes before it.</summary>
-    public IEnumerable<Option> Learning => [Atoms, Coordinates, Damping, Sparsity, Nonzeros, Gate, Starts, Codes, Center];
+    public IEnumerable<Option> Learning => [Atoms, Coordinates, Damping, Sparsity, Nonzeros, Gate, Starts, Codes, Center, Nulls];
 
     /// <summary>What the machine may give.</summary>
     public IEnumerable<Option> Machine => [BatchTokens, Memory, Disk, Time, Threads, Device];
@@ -135,6 +137,7 @@ internal sealed class AuditArguments
             Nonzeros = Get(Nonzeros) ?? defaults.Nonzeros,
             Gate = Get(Gate),
             Starts = Get(Starts) ?? defaults.Starts,
+            Nulls = Get(Nulls) ?? defaults.Nulls,
             Codes = Get(Codes) is { } codes ? Enum.Parse<CodeSigns>(codes, ignoreCase: true) : defaults.Codes,
             Rank = Get(Rank) ?? defaults.Rank,
             Alpha = Get(Alpha) ?? defaults.Alpha,

@@ -12,14 +12,16 @@ internal static class AtomsCommand
         var run = new Argument<string>("RUN") { Description = "The run folder." };
         var atom = new Argument<string?>("ATOM") { Description = "An atom, or a pole of one (its id with + or -).", Arity = ArgumentArity.ZeroOrOne };
         var top = Opt.Whole("--top", "COUNT", "How many atoms to list (default all), or documents a pole to show (default 10).");
+        var all = new Option<bool>("--all") { Description = "Also the atoms that are not certified; without it their number is shown." };
         var sort = Opt.Choice("--sort", "Order of the list. Default share.", "share", "coherence", "documents");
         var command = new GatomsCommand(
             "atoms",
-            "Lists the atoms of a run with both poles, or shows one in full: documents, keywords, modules.",
+            "Lists the atoms of a run with both poles, certified ones first, or shows one in full: documents, keywords, modules, certificates.",
             "gatoms atoms runs/mine --sort coherence --top 20",
+            "gatoms atoms runs/mine --all",
             "gatoms atoms runs/mine a1b2c3+")
         {
-            run, atom, top, sort,
+            run, atom, top, sort, all,
         };
         command.Body = context =>
         {
@@ -30,13 +32,13 @@ internal static class AtomsCommand
             }
             else
             {
-                List(context, view, context.Parse.GetValue(sort), context.Parse.GetValue(top));
+                List(context, view, context.Parse.GetValue(sort), context.Parse.GetValue(top), context.Parse.GetValue(all));
             }
         };
         return command.Finished();
     }
 
-    private static void List(CommandContext context, RunView view, string? sort, int? top)
+    private static void List(CommandContext context, RunView view, string? sort, int? top, bool all)
     {
         IEnumerable<Atom> sorted = sort switch
         {
@@ -45,19 +47,24 @@ internal static class AtomsCommand
             "share" => view.Atoms.OrderByDescending(atom => atom.Share ?? double.MinValue),
             _ => view.Atoms,
         };
-        Atom[] listed = [.. sorted.Take(top ?? int.MaxValue)];
+        // A run without certificates, or with none that passed, has nothing to put first.
+        var certified = view.Atoms.Count(atom => atom.HasCertified == true);
+        Atom[] ordered = [.. sorted.OrderByDescending(atom => atom.HasCertified == true)];
+        Atom[] listed = [.. ordered.Take(top ?? int.MaxValue)];
+        Atom[] printed = certified > 0 && !all ? [.. listed.Where(atom => atom.HasCertified == true)] : listed;
         context.Print(
             "gatoms/atoms",
-            new { Run = view.Name, Total = view.Atoms.Count, Atoms = listed.Select(atom => atom with { Poles = [.. atom.Poles.Select(pole => pole with { Top = [.. pole.Top.Take(3)] })] }) },
+            new { Run = view.Name, Total = view.Atoms.Count, Certified = view.Atoms.Any(atom => atom.HasCertified is not null) ? certified : (int?)null, Atoms = listed.Select(atom => atom with { Poles = [.. atom.Poles.Select(pole => pole with { Top = [.. pole.Top.Take(3)] })] }) },
             writer =>
             {
-                var table = new TextTable("pole", "documents", "coherence", "share", "module", "keywords").Right(1, 2, 3);
-                foreach (var atom in listed)
+                var table = new TextTable("pole", "certified", "documents", "coherence", "share", "module", "keywords").Right(2, 3, 4);
+                foreach (var atom in printed)
                 {
                     foreach (var pole in atom.Poles)
                     {
                         table.Add(
                             pole.Id,
+                            pole.Certified switch { true => "yes", false => "no", null => "-" },
                             Plain.Count(pole.Documents),
                             pole.Coherence is { } coherence ? Plain.Number(coherence) : "-",
                             atom.Share is { } share ? Plain.Percent(share) : "-",
@@ -68,9 +75,12 @@ internal static class AtomsCommand
 
                 table.Write(writer, context.Host.Width);
             });
-        context.Hint(listed.Length < view.Atoms.Count
-            ? $"{Plain.Count(listed.Length)} of {Plain.Count(view.Atoms.Count)} atoms; --top shows more"
-            : $"{Plain.Count(view.Atoms.Count)} atoms. gatoms atoms {view.Name} POLE shows one with its documents.");
+        var rest = listed.Length - printed.Length;
+        context.Hint(
+            (printed.Length < view.Atoms.Count ? $"{Plain.Count(printed.Length)} of {Plain.Count(view.Atoms.Count)} atoms" : $"{Plain.Count(view.Atoms.Count)} atoms")
+            + (rest > 0 ? $"; {Plain.Count(rest)} more are not certified: --all lists them" : string.Empty)
+            + (listed.Length < view.Atoms.Count ? "; --top shows more" : string.Empty)
+            + $". gatoms atoms {view.Name} POLE shows one with its documents.");
     }
 
     private static void Show(CommandContext context, RunView view, string id, int top)
@@ -95,6 +105,20 @@ internal static class AtomsCommand
                     entry.Pole.Documents,
                     entry.Pole.Coherence,
                     entry.Pole.CoherenceRaw,
+                    entry.Pole.Certified,
+                    entry.Pole.Reasons,
+                    entry.Pole.Fdr,
+                    entry.Pole.FamilyWise,
+                    entry.Pole.Separation,
+                    entry.Pole.SeparationNull,
+                    entry.Pole.CoherenceNull,
+                    entry.Pole.Recurrence,
+                    entry.Pole.RecurrenceBar,
+                    entry.Pole.Resampled,
+                    entry.Pole.Agreement,
+                    entry.Pole.AgreementNull,
+                    entry.Pole.CodingGain,
+                    entry.Pole.CodingGainNull,
                     entry.Pole.Keywords,
                     entry.Pole.Label,
                     Top = entry.Documents.Select(document => new { document.Id, document.Code, texts.GetValueOrDefault(document.Id)?.Prompt, texts.GetValueOrDefault(document.Id)?.Answer }),
@@ -115,6 +139,7 @@ internal static class AtomsCommand
         {
             writer.WriteLine();
             writer.WriteLine($"pole {pole.Id}   {Plain.Count(pole.Documents)} documents{Figure("coherence", pole.Coherence)}{Figure("of raw gradients", pole.CoherenceRaw)}");
+            WriteCertificate(writer, pole);
             if (pole.Keywords is { Count: > 0 } words)
             {
                 writer.WriteLine($"  keywords: {Plain.Line(string.Join(", ", words))}");
@@ -138,6 +163,37 @@ internal static class AtomsCommand
             }
         }
     }
+
+    private static void WriteCertificate(TextWriter writer, Pole pole)
+    {
+        if (pole.Certified is not { } certified)
+        {
+            return;
+        }
+
+        writer.WriteLine(certified ? "  certified" : $"  not certified: {string.Join(", ", (pole.Reasons ?? []).Select(Reason))}");
+        if (pole.Fdr is { } fdr)
+        {
+            writer.WriteLine($"    false discovery rate {Plain.Number(fdr)}{Figure("family-wise", pole.FamilyWise)}{Figure("separation", pole.Separation)} (chance {Plain.Number(pole.SeparationNull ?? 0)})");
+            writer.WriteLine($"    other seeds {Value(pole.Recurrence)} (returned from {Value(pole.RecurrenceBar)}){Figure("resampled", pole.Resampled)}{Figure("thirds agree", pole.Agreement)} (chance {Value(pole.AgreementNull)})");
+            writer.WriteLine($"    coding gain {Share(pole.CodingGain)} (chance {Share(pole.CodingGainNull)})");
+        }
+    }
+
+    private static string Reason(string reason) => reason switch
+    {
+        "support" => "too few documents",
+        "chance" => "may be chance (false discovery rate)",
+        "run" => "no pole of the run is beyond the best of the nulls",
+        "gain" => "adds no more to unseen documents than chance does",
+        "seeds" => "does not return under other seeds",
+        "thirds" => "parts of the documents do not agree on it",
+        _ => reason,
+    };
+
+    private static string Value(double? value) => value is { } number ? Plain.Number(number) : "-";
+
+    private static string Share(double? value) => value is { } number ? Plain.Percent(number) : "-";
 
     private static void Indent(TextWriter writer, string text, string indent)
     {

@@ -19,7 +19,7 @@ internal static class AtomsStage
     public static Stage Create(ModelFiles model) => new()
     {
         Name = Name,
-        DependsOn = [DocumentsStage.Name, AdapterStage.Name, GradientsStage.Name, CoordinatesStage.Name, DictionaryStage.Name],
+        DependsOn = [DocumentsStage.Name, AdapterStage.Name, GradientsStage.Name, CoordinatesStage.Name, DictionaryStage.Name, CertificatesStage.Name],
         Run = context => Run(context, model),
     };
 
@@ -50,6 +50,7 @@ internal static class AtomsStage
                 ModuleNames = modules,
                 ModuleShares = moduleShares,
                 Texts = [.. texts.Select(text => $"{text.Prompt}\n{text.Answer}")],
+                Certificates = CertificatesStage.Read(context.Folder),
             },
             progress: context.Progress,
             cancellationToken: context.CancellationToken);

@@ -81,6 +81,9 @@ public sealed record AuditOptions
     /// <summary>Independent starts of the dictionary; the one of the lowest objective is kept. On the real audit of docs/experiments.md one start gave a mean best F1 of .598, eight .616.</summary>
     public int Starts { get; init; } = 8;
 
+    /// <summary>Dictionaries of rows without structure that poles are told from chance with, of one start each; below 19 nothing can be certified, 0: no certificates.</summary>
+    public int Nulls { get; init; } = 20;
+
     /// <summary>Tuning: the adapter's rank.</summary>
     public int Rank { get; init; } = 8;
 

@@ -11,7 +11,7 @@ public sealed record AuditResult(IReadOnlyList<StageOutcome> Stages)
     public bool NothingToDo => Stages.All(stage => stage.Decision.Reuse);
 }
 
-/// <summary>Joins the stages: documents, plan, adapter, gradients and curvature, coordinates, dictionary, atoms, report.</summary>
+/// <summary>Joins the stages: documents, plan, adapter, gradients and curvature, coordinates, dictionary, certificates, atoms, report.</summary>
 public static class AuditPipeline
 {
     /// <summary>Runs an audit, or goes on with one.</summary>
@@ -63,6 +63,7 @@ public static class AuditPipeline
         (AuditStop.Gradients, () => GradientsStage.Create(options, model, PlanStage.Read(run))),
         (AuditStop.Coordinates, () => CoordinatesStage.Create(options, model, PlanStage.Read(run).Kind)),
         (AuditStop.Dictionary, () => DictionaryStage.Create(options)),
+        (AuditStop.Certificates, () => CertificatesStage.Create(options)),
         (AuditStop.Atoms, () => AtomsStage.Create(model)),
         (null, () => Reports.ReportStage.Create(options, model)),
     ];

@@ -24,6 +24,9 @@ public enum AuditStop
     /// <summary>Behind dictionary and codes.</summary>
     Dictionary,
 
+    /// <summary>Behind the comparison of poles with chance.</summary>
+    Certificates,
+
     /// <summary>Behind the atoms: only the report is missing.</summary>
     Atoms,
 }

@@ -50,6 +50,9 @@ public sealed record PlanRequest
     /// <summary>Atoms, K.</summary>
     public required int Atoms { get; init; }
 
+    /// <summary>Nulls that poles are told from chance with; 0: no certificates.</summary>
+    public int Nulls { get; init; }
+
     /// <summary>How gradients are to be kept.</summary>
     public CoordinateKind Coordinates { get; init; } = CoordinateKind.Auto;
 

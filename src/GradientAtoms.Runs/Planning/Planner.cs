@@ -162,6 +162,14 @@ public static class Planner
 
         stages.Add(new("dictionary", LearnerFlops * documents * dictionarySize * atoms / speeds.MatrixFlops,
             RuntimeBytes + (((2 * documents * dictionarySize) + (3 * atoms * dictionarySize) + (4 * documents * atoms)) * 4)));
+        if (request.Nulls > 0)
+        {
+            // A start each for nulls, and for a dozen of other seeds and parts of the documents; a null's rows take an orthonormal basis in float64.
+            var learner = LearnerFlops * documents * dictionarySize * atoms / speeds.MatrixFlops;
+            var rows = 8.0 * documents * dictionarySize * Math.Min(documents, dictionarySize) / speeds.MatrixFlops;
+            stages.Add(new("certificates", ((request.Nulls + 12) * learner) + (request.Nulls * rows), RuntimeBytes + (4 * 8 * documents * dictionarySize)));
+        }
+
         stages.Add(isSketch
             ? new("atoms", Disk(documents, rowSize), RuntimeBytes + (documents * (rowSize + atoms) * 4))
             : new("atoms", (2.0 * documents * parameters * atoms / speeds.MatrixFlops) + Disk(documents, rowSize),

@@ -19,6 +19,9 @@ internal static class AtomSection
     {
         var listed = data.Atoms.Sum(atom => atom.Poles.Sum(pole => Math.Min(pole.Top.Count, DocumentsPerPole)));
         var length = Math.Clamp(((FileBudget - MarkupPerPage - (data.Atoms.Count * MarkupPerAtom)) / Math.Max(listed, 1)) - MarkupPerDocument, 60, 700);
+        // A sort that keeps the order: certified atoms first, and within them as before.
+        var atoms = data.Atoms.OrderByDescending(atom => atom.HasCertified == true).ToList();
+        var certified = atoms.Count(atom => atom.HasCertified == true);
         page.Append($"""
             <section aria-labelledby="atoms">
             <h2 id="atoms">Atoms</h2>
@@ -26,15 +29,15 @@ internal static class AtomSection
             <div class="tools">
             <label>Filter <input type="search" id="atom-filter" placeholder="keyword, document text, module" /></label>
             <button type="button" id="atom-open">Open all</button> <button type="button" id="atom-close">Close all</button>
-            <span id="atom-status" role="status" class="soft"></span>
+            {Rest(certified, atoms.Count)}<span id="atom-status" role="status" class="soft"></span>
             </div>
             <div class="wrap">
             <table class="atoms" id="atom-table">
-            <caption>Atoms{(data.Atoms.Any(atom => atom.Share is not null) ? ", largest share first" : string.Empty)}. Headings sort.</caption>
+            <caption>Atoms{(certified > 0 ? ", certified ones first" : string.Empty)}{(data.Atoms.Any(atom => atom.Share is not null) ? ", largest share first" : string.Empty)}. Headings sort.</caption>
             <thead><tr><th scope="col">Atom</th><th scope="col">Keywords of its poles</th>{Head("documents", "Documents")}{Head("coherence", "Coherence")}{Head("share", "Share")}<th scope="col">Top module</th></tr></thead>
 
             """);
-        foreach (var atom in data.Atoms)
+        foreach (var atom in atoms)
         {
             WriteAtom(page, data, atom, length);
         }
@@ -45,16 +48,21 @@ internal static class AtomSection
     /// <summary>The atom's best coherence over its poles.</summary>
     public static double? Coherence(Atom atom) => atom.Poles.Max(pole => pole.Coherence ?? pole.CoherenceRaw);
 
+    // Without script every atom is there; with it, those that are not certified are folded away behind a box that counts them.
+    private static string Rest(int certified, int total) => certified == 0 || certified == total
+        ? string.Empty
+        : $"<label><input type=\"checkbox\" id=\"atom-rest\" /> also the {Html.Count(total - certified)} that are not certified</label>\n";
+
     private static string Head(string key, string text) => $"<th scope=\"col\" class=\"n\"><button type=\"button\" data-key=\"{key}\">{text}</button></th>";
 
     private static void WriteAtom(StringBuilder page, ReportData data, Atom atom, int length)
     {
         var id = Html.Escape(atom.Id);
         var coherence = Coherence(atom);
-        page.Append($"<tbody id=\"atom-{id}\" data-documents=\"{atom.Poles.Sum(pole => pole.Documents).ToString(CultureInfo.InvariantCulture)}\"{Data("coherence", coherence)}{Data("share", atom.Share)}>\n<tr class=\"s\"><th scope=\"row\"><button type=\"button\" class=\"o id\" aria-expanded=\"true\" aria-controls=\"d-{id}\">{id}</button></th><td>");
+        page.Append($"<tbody id=\"atom-{id}\" {(atom.HasCertified is { } has ? $"data-certified=\"{(has ? 1 : 0)}\" " : string.Empty)}data-documents=\"{atom.Poles.Sum(pole => pole.Documents).ToString(CultureInfo.InvariantCulture)}\"{Data("coherence", coherence)}{Data("share", atom.Share)}>\n<tr class=\"s\"><th scope=\"row\"><button type=\"button\" class=\"o id\" aria-expanded=\"true\" aria-controls=\"d-{id}\">{id}</button></th><td>");
         foreach (var pole in atom.Poles)
         {
-            page.Append($"<span class=\"kw\">{Sign(pole)} {Name(pole)}</span>");
+            page.Append($"<span class=\"kw\">{Sign(pole)} {(pole.Certified == true ? "<b title=\"certified\">✓</b> " : string.Empty)}{Name(pole)}</span>");
         }
 
         page.Append($"</td><td class=\"n\">{Lines(atom, pole => Html.Count(pole.Documents))}</td><td class=\"n\">{Lines(atom, pole => pole.Coherence is { } value ? Html.Cosine(value) : "–")}</td><td class=\"n\">{(atom.Share is { } share ? Html.Percent(share) : "–")}</td><td><code>{(atom.Modules is [var first, ..] ? Html.Escape(Shorten(first.Name)) : "–")}</code></td></tr>\n");
@@ -76,7 +84,7 @@ internal static class AtomSection
 
     private static void WritePole(StringBuilder page, ReportData data, Pole pole, int length)
     {
-        page.Append($"<section aria-label=\"Pole {Html.Escape(pole.Id)}\"><h3>{Sign(pole)} <span class=\"id\">{Html.Escape(pole.Id)}</span>{(pole.Label is { } label ? " " + Html.Escape(label) : string.Empty)}</h3><p class=\"soft\">{Html.Of(pole.Documents, "document")}{Figure("coherence", pole.Coherence)}{Figure("of raw gradients", pole.CoherenceRaw)}</p><ol>");
+        page.Append($"<section aria-label=\"Pole {Html.Escape(pole.Id)}\"><h3>{Sign(pole)} <span class=\"id\">{Html.Escape(pole.Id)}</span>{(pole.Label is { } label ? " " + Html.Escape(label) : string.Empty)}</h3><p class=\"soft\">{Html.Of(pole.Documents, "document")}{Figure("coherence", pole.Coherence)}{Figure("of raw gradients", pole.CoherenceRaw)}</p>{Certificate(pole)}<ol>");
         foreach (var top in pole.Top.Take(DocumentsPerPole))
         {
             page.Append($"<li><i>{top.Code.ToString("+0.000;−0.000;0.000", CultureInfo.InvariantCulture)}</i><b class=\"id\">{Html.Snippet(top.Id, 60)}</b>");
@@ -120,6 +128,23 @@ internal static class AtomSection
         : pole.Keywords is { Count: > 0 } words ? Html.Escape(string.Join(", ", words.Take(6))) : "<span class=\"soft\">–</span>";
 
     private static string Figure(string name, double? value) => value is { } number ? $" · {name} {Html.Cosine(number)}" : string.Empty;
+
+    private static string Certificate(Pole pole)
+    {
+        if (pole.Certified is not { } certified)
+        {
+            return string.Empty;
+        }
+
+        string Part(string name, string? value, string? chance) => value is null ? string.Empty : $" · {name} {value}{(chance is null ? string.Empty : $" (chance {chance})")}";
+        return $"<p class=\"soft\">{(certified ? "<b>certified</b>" : $"not certified ({Html.Escape(string.Join(", ", pole.Reasons ?? []))})")}"
+            + Part("false discovery rate", pole.Fdr?.ToString("0.000", CultureInfo.InvariantCulture), null)
+            + Part("separation", pole.Separation?.ToString("0.00", CultureInfo.InvariantCulture), pole.SeparationNull?.ToString("0.00", CultureInfo.InvariantCulture))
+            + Part("other seeds", pole.Recurrence is { } seeds ? Html.Cosine(seeds) : null, null)
+            + Part("thirds agree", pole.Agreement is { } agreement ? Html.Cosine(agreement) : null, pole.AgreementNull is { } agreementNull ? Html.Cosine(agreementNull) : null)
+            + Part("coding gain", pole.CodingGain is { } gain ? Html.Percent(gain) : null, pole.CodingGainNull is { } gainNull ? Html.Percent(gainNull) : null)
+            + "</p>";
+    }
 
     private static string Data(string name, double? value) => value is { } number ? $" data-{name}=\"{number.ToString("R", CultureInfo.InvariantCulture)}\"" : string.Empty;
 

@@ -162,7 +162,18 @@ internal static class ReportBuilder
                 $"Gradients are kept as sketches of {size:0} numbers: a cosine is off by {notes.Number("gradients", "cosine_error") ?? 0:0.0000} (root mean square over {notes.Number("gradients", "cosine_pairs") ?? 0:0} pairs of a sample; the cosines themselves are {notes.Number("gradients", "cosine_root_mean_square") ?? 0:0.0000}). Where in the network an atom lies is not known.");
         }
 
-        yield return "Whether a pole is more than chance is not tested in this run: coherence alone does not tell.";
+        if (notes.Number("certificates", "poles") is not { } tested)
+        {
+            yield return "Whether a pole is more than chance is not tested in this run: coherence alone does not tell.";
+        }
+        else if (notes.Node("certificates", "can_certify") is JsonValue can && can.TryGetValue<bool>(out var enough) && !enough)
+        {
+            yield return string.Create(CultureInfo.InvariantCulture, $"{tested:N0} poles were compared with chance, and none can be certified: fewer than 19 nulls.");
+        }
+        else
+        {
+            yield return string.Create(CultureInfo.InvariantCulture, $"{notes.Number("certificates", "certified_poles"):N0} of {tested:N0} poles with enough documents are certified: more than chance. That alone does not make one a behaviour.");
+        }
     }
 
     private static IEnumerable<KeyValuePair<string, string>> Checksums(RunManifest manifest)

@@ -20,7 +20,7 @@ internal static class ReportStage
         {
             Name = Name,
             Options = shown,
-            DependsOn = ["documents", "adapter", "gradients", "coordinates", "dictionary", "atoms"],
+            DependsOn = ["documents", "adapter", "gradients", "coordinates", "dictionary", "certificates", "atoms"],
             Run = context =>
             {
                 context.Progress?.Report(new(Name, 0, 1, "files"));

@@ -17,16 +17,22 @@
   });
 
   var status = document.getElementById('atom-status');
-  document.getElementById('atom-filter').addEventListener('input', function (event) {
-    var words = event.target.value.toLowerCase().split(' ').filter(Boolean);
+  var filter = document.getElementById('atom-filter');
+  var rest = document.getElementById('atom-rest');
+  function show() {
+    var words = filter.value.toLowerCase().split(' ').filter(Boolean);
     var shown = 0;
     rows.forEach(function (row) {
-      var match = words.every(function (word) { return row.text.includes(word); });
+      var match = words.every(function (word) { return row.text.includes(word); })
+        && (!rest || rest.checked || row.body.dataset.certified !== '0');
       row.body.hidden = !match;
       shown += match ? 1 : 0;
     });
     status.textContent = shown === rows.length ? '' : shown + ' of ' + rows.length + ' atoms';
-  });
+  }
+  filter.addEventListener('input', show);
+  if (rest) { rest.addEventListener('change', show); }
+  show();
 
   document.getElementById('atom-open').addEventListener('click', function () { setAll(true); });
   document.getElementById('atom-close').addEventListener('click', function () { setAll(false); });

@@ -20,6 +20,10 @@ public sealed record Atom
 
     /// <summary>The poles that have documents.</summary>
     public required IReadOnlyList<Pole> Poles { get; init; }
+
+    /// <summary>Whether one of its poles is certified; null where certificates were not computed.</summary>
+    [System.Text.Json.Serialization.JsonIgnore]
+    public bool? HasCertified => Poles.Any(pole => pole.Certified is not null) ? Poles.Any(pole => pole.Certified == true) : null;
 }
 
 /// <summary>A part of the network and its share of an atom.</summary>
@@ -47,6 +51,48 @@ public sealed record Pole
 
     /// <summary>The same for raw gradients.</summary>
     public double? CoherenceRaw { get; init; }
+
+    /// <summary>Whether the pole is certified: more than chance, in unseen documents too, under other seeds and in parts of the data. See docs/certificates.md.</summary>
+    public bool? Certified { get; init; }
+
+    /// <summary>What speaks against a certificate, of <c>support</c>, <c>chance</c>, <c>run</c>, <c>gain</c>, <c>seeds</c>, <c>thirds</c>; empty where it is certified.</summary>
+    public IReadOnlyList<string>? Reasons { get; init; }
+
+    /// <summary>False discovery rate.</summary>
+    public double? Fdr { get; init; }
+
+    /// <summary>Family-wise rate: the rank among the best poles of the nulls.</summary>
+    public double? FamilyWise { get; init; }
+
+    /// <summary>How far out its top documents lie along the mean of its other ones, in standard deviations: what is tested.</summary>
+    public double? Separation { get; init; }
+
+    /// <summary>The median of that in null poles of as many documents.</summary>
+    public double? SeparationNull { get; init; }
+
+    /// <summary>The median coherence of null poles of as many documents, in the coordinates that were learnt from.</summary>
+    public double? CoherenceNull { get; init; }
+
+    /// <summary>Mean |cosine| of the atom to the closest one under other seeds.</summary>
+    public double? Recurrence { get; init; }
+
+    /// <summary>The |cosine| from which the atom has returned.</summary>
+    public double? RecurrenceBar { get; init; }
+
+    /// <summary>Mean |cosine| of the atom to the closest one learnt from resampled documents.</summary>
+    public double? Resampled { get; init; }
+
+    /// <summary>Cosine of the codes that dictionaries of two disjoint thirds give the third one, 0 to 1.</summary>
+    public double? Agreement { get; init; }
+
+    /// <summary>What 95 % of null poles of as many documents reach.</summary>
+    public double? AgreementNull { get; init; }
+
+    /// <summary>Share of the energy of unseen documents that the pole's counterpart adds to the reconstruction.</summary>
+    public double? CodingGain { get; init; }
+
+    /// <summary>What 95 % of null poles of as many documents reach.</summary>
+    public double? CodingGainNull { get; init; }
 
     /// <summary>The documents with the largest codes, largest first.</summary>
     public required IReadOnlyList<PoleDocument> Top { get; init; }

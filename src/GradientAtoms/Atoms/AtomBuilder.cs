@@ -1,3 +1,4 @@
+using GradientAtoms.Certificates;
 using GradientAtoms.DictionaryLearning;
 
 namespace GradientAtoms.Atoms;
@@ -31,6 +32,9 @@ public sealed record AtomEvidence
 
     /// <summary>Text of each document (prompt and answers), <c>[N]</c>, for keywords.</summary>
     public IReadOnlyList<string>? Texts { get; init; }
+
+    /// <summary>Certificates of the poles that have enough documents for one.</summary>
+    public IReadOnlyList<PoleCertificate>? Certificates { get; init; }
 }
 
 /// <summary>What is reported of an atom.</summary>
@@ -136,7 +140,7 @@ public static class AtomBuilder
             Poles = [.. sides.Select(side =>
             {
                 var place = Array.IndexOf(supported, side);
-                return new Pole
+                return WithCertificate(row, evidence.Certificates, new()
                 {
                     Id = id + (side.Sign > 0 ? "+" : "-"),
                     Sign = side.Sign,
@@ -146,9 +150,34 @@ public static class AtomBuilder
                     CoherenceRaw = place >= 0 ? raw[place] : null,
                     Keywords = keywords.GetValueOrDefault(side),
                     Top = [.. side.Top(options.ListedDocuments).Select(entry => new PoleDocument(documentIds[side.Documents[entry]], side.Codes[entry]))],
-                };
+                });
             })],
         };
+    }
+
+    private static Pole WithCertificate(int row, IReadOnlyList<PoleCertificate>? certificates, Pole pole)
+    {
+        if (certificates is null)
+            return pole;
+        return certificates.FirstOrDefault(certificate => certificate.Atom == row && certificate.Sign == pole.Sign) is not { } found
+            ? pole with { Certified = false, Reasons = ["support"] }
+            : pole with
+            {
+                Certified = found.Certified,
+                Reasons = found.Reasons,
+                Fdr = found.Fdr,
+                FamilyWise = found.FamilyWise,
+                Separation = found.Separation,
+                SeparationNull = found.SeparationNull,
+                CoherenceNull = found.CoherenceNull,
+                Recurrence = found.Recurrence,
+                RecurrenceBar = found.RecurrenceBar,
+                Resampled = found.Resampled,
+                Agreement = found.Agreement,
+                AgreementNull = found.AgreementNull,
+                CodingGain = found.CodingGain,
+                CodingGainNull = found.CodingGainNull,
+            };
     }
 
     /// <summary>The mean pairwise cosine of each group; the metric is asked once, for all of them together.</summary>

@@ -126,7 +126,7 @@ public static class DictionaryLearner
             }
 
             var dead = supports.Count(support => support == 0);
-            if (dead > _options.AtomCount / 2)
+            if (dead > _options.AtomCount / 2 && !_options.ToleratesDegenerate)
                 throw DictionaryException.MostAtomsDead(dead, _options.AtomCount, Sparsity);
             for (var atom = 0; atom < _options.AtomCount; atom++)
             {
@@ -169,7 +169,7 @@ public static class DictionaryLearner
 
         private void RequireCodes(SparseCoder.Pass pass)
         {
-            if (pass.MeanNonzeros == 0)
+            if (pass.MeanNonzeros == 0 && !_options.ToleratesDegenerate)
                 throw DictionaryException.NoCodes(Sparsity);
         }
 

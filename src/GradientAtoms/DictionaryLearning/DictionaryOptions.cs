@@ -42,6 +42,9 @@ public sealed record DictionaryOptions
 
     /// <summary>The run's seed.</summary>
     public required long Seed { get; init; }
+
+    /// <summary>Whether a dictionary without codes, or with mostly dead atoms, is an answer too: of rows without structure it may be the true one.</summary>
+    internal bool ToleratesDegenerate { get; init; }
 }
 
 /// <summary>How documents are encoded on a fixed dictionary.</summary>

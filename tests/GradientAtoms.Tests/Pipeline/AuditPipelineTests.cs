@@ -12,7 +12,7 @@ namespace GradientAtoms.Tests.Pipeline;
 /// <summary>The whole audit on a small model: what it writes, what it reuses, and that it gives the same bytes again.</summary>
 public sealed class AuditPipelineTests : IDisposable
 {
-    private static readonly string[] StageNames = ["documents", "plan", "adapter", "gradients", "coordinates", "dictionary", "atoms", "report"];
+    private static readonly string[] StageNames = ["documents", "plan", "adapter", "gradients", "coordinates", "dictionary", "certificates", "atoms", "report"];
 
     private readonly ChatAudit _audit = new();
 
@@ -92,10 +92,63 @@ public sealed class AuditPipelineTests : IDisposable
     {
         AuditPipeline.Run(_audit.Options());
         var result = AuditPipeline.Run(_audit.Options() with { Sparsity = 0.15 });
-        Assert.Equal(["dictionary", "atoms", "report"], result.Stages.Where(stage => !stage.Decision.Reuse).Select(stage => stage.Decision.Stage));
+        Assert.Equal(["dictionary", "certificates", "atoms", "report"], result.Stages.Where(stage => !stage.Decision.Reuse).Select(stage => stage.Decision.Stage));
         AuditPipeline.Run(_audit.Options("fresh") with { Sparsity = 0.15 });
         Assert.Equal(_audit.Outputs("fresh"), _audit.Outputs());
         Assert.Equal(_audit.Manifest("fresh").ContentHash, _audit.Manifest().ContentHash);
+    }
+
+    [Fact]
+    public void Every_pole_says_whether_it_is_certified_and_why_not()
+    {
+        AuditPipeline.Run(_audit.Options());
+        var poles = AtomsFile.Read(_audit.Folder["run/atoms.json"]).SelectMany(atom => atom.Poles).ToList();
+        Assert.All(poles, pole =>
+        {
+            Assert.Equal(pole.Reasons!.Count == 0, pole.Certified);
+            Assert.Equal(pole.Reasons.Contains("support", StringComparer.Ordinal), pole.Fdr is null);
+        });
+        Assert.Contains(poles, pole => pole is { Fdr: not null, Separation: not null, Recurrence: not null });
+        var export = CliRun.Of("export", "csv", _audit.Folder["run"], "--table", "atoms", "--out", _audit.Folder["atoms.csv"]);
+        Assert.True(export.ExitCode == 0, export.Error);
+        var lines = File.ReadAllLines(_audit.Folder["atoms.csv"]);
+        Assert.Contains(",certified,reasons,fdr,family_wise,separation,", lines[0], StringComparison.Ordinal);
+        Assert.Equal(poles.Count, lines.Length - 1);
+    }
+
+    [Fact]
+    public void Without_nulls_nothing_is_said_of_chance_and_the_report_says_so()
+    {
+        AuditPipeline.Run(_audit.Options());
+        var result = AuditPipeline.Run(_audit.Options() with { Nulls = 0 });
+        Assert.Equal(["certificates", "atoms", "report"], result.Stages.Where(stage => !stage.Decision.Reuse).Select(stage => stage.Decision.Stage));
+        Assert.All(AtomsFile.Read(_audit.Folder["run/atoms.json"]).SelectMany(atom => atom.Poles), pole => Assert.Null(pole.Certified));
+        Assert.Contains("Whether a pole is more than chance is not tested in this run", File.ReadAllText(_audit.Folder["run/report.html"]), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Certificates_that_were_stopped_go_on_with_the_next_dictionary()
+    {
+        AuditPipeline.Run(_audit.Options("whole") with { Nulls = 3 });
+        var seen = new List<long>();
+        using var stop = new CancellationTokenSource();
+        Assert.ThrowsAny<OperationCanceledException>(() => AuditPipeline.Run(_audit.Options() with { Nulls = 3 }, progress: new Seen(seen, done => { if (done == 5) stop.Cancel(); }), cancellationToken: stop.Token));
+        seen.Clear();
+        AuditPipeline.Run(_audit.Options() with { Nulls = 3 }, progress: new Seen(seen, _ => { }));
+        Assert.Equal(5, seen[0]);
+        Assert.Equal(_audit.Outputs("whole"), _audit.Outputs());
+    }
+
+    private sealed class Seen(List<long> done, Action<long> then) : IProgress<StageProgress>
+    {
+        public void Report(StageProgress value)
+        {
+            if (value.Stage == "certificates")
+            {
+                done.Add(value.Done);
+                then(value.Done);
+            }
+        }
     }
 
     [Fact]

@@ -74,6 +74,20 @@ public class ReportPageTests
     }
 
     [Fact]
+    public void Certified_atoms_come_first_and_the_others_are_counted()
+    {
+        var sample = SomeReport.Of(atomCount: 4, documentCount: 30);
+        Assert.DoesNotContain("atom-rest\"", ReportPage.Render(sample), StringComparison.Ordinal);
+        var some = sample with { Atoms = [.. sample.Atoms.Select((atom, place) => atom with { Poles = [.. atom.Poles.Select(pole => pole with { Certified = place == 2 && pole.Sign > 0, Reasons = place == 2 && pole.Sign > 0 ? [] : ["chance"], Fdr = 0.25 })] })] };
+        var page = Parse(ReportPage.Render(some));
+        var bodies = page.Descendants("tbody").Where(body => ((string?)body.Attribute("id"))?.StartsWith("atom-", StringComparison.Ordinal) == true).ToList();
+        Assert.Equal(["1", "0", "0", "0"], bodies.Select(body => (string)body.Attribute("data-certified")!));
+        Assert.Equal($"atom-{sample.Atoms[2].Id}", (string)bodies[0].Attribute("id")!);
+        Assert.Equal("also the 3 that are not certified", page.Descendants("input").Single(input => (string?)input.Attribute("id") == "atom-rest").Parent!.Value.Trim());
+        Assert.Contains("not certified (chance)", page.Root!.Value, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void What_is_not_computed_is_absent()
     {
         var sample = SomeReport.Of(atomCount: 2, documentCount: 30);

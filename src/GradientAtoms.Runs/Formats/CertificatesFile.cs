@@ -1,0 +1,60 @@
+using System.Text.Json;
+using GradientAtoms.Certificates;
+using GradientAtoms.Runs.Files;
+
+namespace GradientAtoms.Runs.Formats;
+
+/// <summary><c>certificates.json</c>: <c>{"schema":"gatoms/certificates","version":1,"poles":[…]}</c>, one object a pole by row of the dictionary and sign; without <c>poles</c> where none were asked for.</summary>
+internal static class CertificatesFile
+{
+    private const string SchemaName = "gatoms/certificates";
+    private const int NewestVersion = 1;
+
+    /// <summary>Writes the file: the same certificates give the same bytes.</summary>
+    /// <param name="stream">Where to; left open.</param>
+    /// <param name="poles">The certificates; null: none were asked for.</param>
+    public static void Write(Stream stream, IReadOnlyList<PoleCertificate>? poles)
+    {
+        JsonSerializer.Serialize(stream, new CertificatesJson { Schema = SchemaName, Version = NewestVersion, Poles = poles }, RunJson.Indented);
+        stream.WriteByte((byte)'\n');
+    }
+
+    /// <summary>Reads the file.</summary>
+    /// <param name="path">Of a run's <c>certificates.json</c>.</param>
+    /// <returns>Null where none were asked for.</returns>
+    /// <exception cref="RunFolderException">GA2607 it is missing; GA2605 it is of a newer version; GA2609 it cannot be read.</exception>
+    public static IReadOnlyList<PoleCertificate>? Read(string path)
+    {
+        using var stream = FormatGuard.Open(path);
+        CertificatesJson? file;
+        try
+        {
+            file = JsonSerializer.Deserialize<CertificatesJson>(stream, RunJson.Indented);
+        }
+        catch (Exception exception) when (exception is JsonException or NotSupportedException or InvalidOperationException)
+        {
+            throw FormatGuard.Damaged(path, exception.Message, exception);
+        }
+
+        if (file is null || file.Schema != SchemaName)
+        {
+            throw FormatGuard.Damaged(path, $"schema {file?.Schema ?? "missing"}, expected {SchemaName}");
+        }
+
+        if (file.Version != NewestVersion)
+        {
+            throw new RunFolderException("GA2605", path, $"has version {file.Version}, this program reads version {NewestVersion}", "Use a newer gatoms, or audit again into another folder.");
+        }
+
+        return file.Poles is null || file.Poles.All(pole => pole is { Sign: 1 or -1, Reasons: not null }) ? file.Poles : throw FormatGuard.Damaged(path, "a pole lacks its sign or reasons");
+    }
+
+    private sealed record CertificatesJson
+    {
+        public required string Schema { get; init; }
+
+        public required int Version { get; init; }
+
+        public IReadOnlyList<PoleCertificate>? Poles { get; init; }
+    }
+}
