@@ -40,6 +40,7 @@ internal sealed class TinyAudit : IDisposable
         LearningRate = 1e-2,
         Sparsity = 0.1,
         Starts = 1,
+        Nulls = 2,
     };
 
     public void Dispose() => _folder.Dispose();

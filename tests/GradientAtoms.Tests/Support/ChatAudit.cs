@@ -47,6 +47,7 @@ internal sealed class ChatAudit : IDisposable
         Atoms = 6,
         Nonzeros = 1.5,
         Starts = 2,
+        Nulls = 2,
     };
 
     public RunManifest Manifest(string run = "run") => RunFolder.OpenRead(Folder[run]).Manifest;
