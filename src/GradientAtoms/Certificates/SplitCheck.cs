@@ -58,7 +58,7 @@ internal static class SplitCheck
     {
         using var scope = NewDisposeScope();
         var (count, size) = ((int)atoms.shape[0], (int)others.shape[0]);
-        var cosines = MemoryMarshal.Cast<byte, float>(atoms.to(ScalarType.Float32).matmul(others.to(ScalarType.Float32).t()).cpu().contiguous().bytes);
+        var cosines = MemoryMarshal.Cast<byte, double>(atoms.to(ScalarType.Float64).matmul(others.to(ScalarType.Float64).t()).cpu().contiguous().bytes);
         var found = new (int, double)[count];
         for (var atom = 0; atom < count; atom++)
         {
@@ -69,7 +69,8 @@ internal static class SplitCheck
                     best = other;
             }
 
-            found[atom] = (best, cosines[(atom * size) + best]);
+            // What lies beyond is rounding, which depends on how a product is cut among threads.
+            found[atom] = (best, Math.Round(cosines[(atom * size) + best], 6));
         }
 
         return found;
