@@ -155,10 +155,13 @@ internal sealed class AuditArguments
         T? Get<T>(Option<T> option) => parse.CommandResult.Command.Options.Contains(option) ? parse.GetValue(option) : default;
     }
 
+    /// <summary>Every option of an audit.</summary>
+    public IEnumerable<Option> All => [Model, Data, Adapter, Out, .. Learning, .. Reading.Except([Model, Data, Adapter, Out]), .. Tuning, .. Machine];
+
     /// <summary>Adds every option of an audit.</summary>
     public void AddTo(Command command)
     {
-        foreach (var option in (IEnumerable<Option>)[Model, Data, Adapter, Out, .. Learning, .. Reading.Except([Model, Data, Adapter, Out]), .. Tuning, .. Machine])
+        foreach (var option in All)
         {
             command.Add(option);
         }

@@ -12,6 +12,7 @@ namespace GradientAtoms.Runs.Pipeline;
 public sealed class ModelFiles : IDisposable
 {
     private readonly Lazy<LoadedModel> _loaded;
+    private readonly Lazy<ModelText> _text;
 
     /// <summary>Describes a model; reads no weights.</summary>
     /// <param name="path">A Hugging Face folder, a GGUF file, or <c>org/name</c> in the local cache.</param>
@@ -25,6 +26,7 @@ public sealed class ModelFiles : IDisposable
         Description = LoadedModel.Describe(path);
         var place = DeviceOf(device);
         _loaded = new(() => LoadedModel.Load(path, new() { Device = place, SavedModules = adapter }));
+        _text = new(() => LoadedModel.ReadText(path)); // a machine that only reads documents need not hold the weights
         WeightInputs = [.. Description.Files.Select(file => new ExternalInput($"model/{System.IO.Path.GetFileName(file)}", file))];
         var folder = System.IO.Path.GetDirectoryName(Description.Files[0])!;
         TextInputs = Description.Format == "GGUF"
@@ -65,8 +67,9 @@ public sealed class ModelFiles : IDisposable
     /// <summary>Turns documents into tokens as this model has it.</summary>
     internal ChatTokenizer ChatTokenizer(AuditOptions options)
     {
-        var template = options.ChatTemplate is { } path ? Text.ChatTemplates.ChatTemplateFile.FromFile(path) : Loaded.ChatTemplate;
-        return new((text, special) => Loaded.Tokenizer.Encode(text, special), template, NamesOf(Loaded.SpecialTokens), new() { MaxTokens = options.MaxTokens, Now = options.Date });
+        var template = options.ChatTemplate is { } path ? Text.ChatTemplates.ChatTemplateFile.FromFile(path) : _text.Value.ChatTemplate;
+        var tokenizer = _text.Value.Tokenizer;
+        return new((text, special) => tokenizer.Encode(text, special), template, NamesOf(_text.Value.SpecialTokens), new() { MaxTokens = options.MaxTokens, Now = options.Date });
     }
 
     /// <summary>A user's prompt as this model is asked it: through the chat template up to the answer, or as plain text where there is none.</summary>

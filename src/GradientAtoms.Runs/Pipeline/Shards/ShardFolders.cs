@@ -153,16 +153,19 @@ internal static class ShardFolders
     /// <param name="gradients">The stage's record.</param>
     public static void RemoveMerged(RunFolder run, StageRecord gradients)
     {
-        foreach (var shard in ((string[])[ShardStage.Covariances, ShardStage.Sketches]).SelectMany(pass => Of(run, pass)).Where(shard => shard.Record is { } record && Foreign(record, gradients).Count == 0))
+        foreach (var pass in (string[])[ShardStage.Covariances, ShardStage.Sketches])
         {
             try
             {
-                using var ours = RunLock.Take(shard.Path);
-                Directory.Delete(shard.Path, recursive: true);
+                foreach (var shard in Of(run, pass).Where(shard => shard.Record is { } record && Foreign(record, gradients).Count == 0))
+                {
+                    RunLock.Take(shard.Path).Dispose(); // nobody is doing it again
+                    Directory.Delete(shard.Path, recursive: true);
+                }
             }
             catch (Exception exception) when (exception is RunFolderException or IOException or UnauthorizedAccessException)
             {
-                // Somebody is doing it again. It is in nobody's way.
+                // What is left is in nobody's way: the gradients are there.
             }
         }
 

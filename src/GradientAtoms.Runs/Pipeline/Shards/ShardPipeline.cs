@@ -73,6 +73,27 @@ public static class ShardPipeline
         }
     }
 
+    /// <summary>How gradients will be kept, where the run has its documents and its plan from the same options and inputs. Only reads.</summary>
+    /// <param name="options">Of the audit.</param>
+    /// <param name="cancellationToken">Ends the hashing of input files.</param>
+    /// <returns>Null where nothing is decided yet.</returns>
+    public static CoordinateKind? Decided(AuditOptions options, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        if (!RunFolder.IsRun(options.Out))
+        {
+            return null;
+        }
+
+        using var model = new ModelFiles(options.Model, options.Device, options.Adapter);
+        using var run = RunFolder.OpenRead(options.Out);
+        options = options with { Date = AuditPipeline.DateOf(options, run) };
+        var runner = new StageRunner(run);
+        return AuditPipeline.Stages(options, model, run).TakeWhile(stage => stage.Stop <= AuditStop.Plan).All(stage => runner.Decide(stage.Make(), cancellationToken).Reuse)
+            ? PlanStage.Read(run).Kind
+            : null;
+    }
+
     private static ShardResult Do(
         RunFolder run, Stage whole, string pass, AuditOptions options, ModelFiles model, ShardId shard, Action<StageDecision>? decided, IProgress<StageProgress>? progress, CancellationToken cancellationToken)
     {
