@@ -4,6 +4,7 @@ using System.Runtime.InteropServices;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using GradientAtoms.Runs.Files;
+using GradientAtoms.Runs.Formats;
 using GradientAtoms.Runs.Manifest;
 using TorchSharp;
 
@@ -220,6 +221,6 @@ public sealed class RunFolder : IDisposable
 
         return manifest.Version == RunManifest.NewestVersion
             ? manifest
-            : throw new RunFolderException("GA2605", path, $"has version {manifest.Version}, this program reads version {RunManifest.NewestVersion}", "Use a newer gatoms, or audit again into another folder.");
+            : throw FormatGuard.OtherVersion(path, manifest.Version, RunManifest.NewestVersion);
     }
 }

@@ -24,8 +24,9 @@ internal static class CapsCommand
             {
                 var behaviour = world.Behaviours.Single(behaviour => behaviour.Name == found.Name);
                 var (onTarget, offTarget) = (world.OnTargetPrompts(behaviour, options.Prompts, chats), world.OffTargetPrompts(behaviour, options.Prompts, chats));
+                double Share(LoraAdapter adapter, IReadOnlyList<string> prompts) => 100 * SteerStage.Shown(session, adapter, behaviour, prompts, options.Seed, default).Average(shown => shown ? 1 : 0);
                 string Rates(LoraAdapter adapter) => FormattableString.Invariant(
-                    $"{100 * SteerStage.Shown(session, adapter, behaviour, onTarget, options.Seed, default).Rate:f0} % | {100 * SteerStage.Shown(session, adapter, behaviour, offTarget, options.Seed, default).Rate:f0} %");
+                    $"{Share(adapter, onTarget):f0} % | {Share(adapter, offTarget):f0} %");
                 Console.WriteLine(FormattableString.Invariant($"| {options.Seed} | {found.Name} | unsteered | {Rates(session.Adapter)} | 0 | 0 | 0 |"));
                 foreach (var cap in arguments.Numbers("caps", "3,1.5,1,.75"))
                 {

@@ -72,7 +72,7 @@ internal static class ExportCommand
 
     private static void WriteAdapter(CommandContext context, RunSession session, string pole, PoleStepOptions options, bool isDelta, string to)
     {
-        using var chosen = context.Track(ladder => PoleStep.Choose(session, pole, options, ladder, context.CancellationToken));
+        using var chosen = context.Track(ladder => PoleStep.Choose(session, pole, options, null, ladder, context.CancellationToken));
         using var adapter = isDelta ? chosen.ToDelta(session.Adapter) : chosen.ToAdapter(session.Adapter);
         var origin = session.Folder.PathOf(RunFiles.Adapter);
         SteeredAdapterFile.Write(to, adapter, PeftAdapter.Configuration(origin), isDelta ? null : origin);

@@ -5,6 +5,7 @@ using GradientAtoms.Runs;
 using GradientAtoms.Runs.Files;
 using GradientAtoms.Runs.Pipeline;
 using GradientAtoms.Runs.Steps;
+using GradientAtoms.Runs.Submit;
 using static TorchSharp.torch;
 
 namespace GradientAtoms.Cli.Commands;
@@ -21,7 +22,7 @@ internal static class ModelExports
             throw UsageException.Combination("gatoms export", $"gguf has no place for {string.Join(", ", saved)}, which the adapter trained whole", "use gatoms export merged or adapter");
         }
 
-        using var chosen = context.Track(ladder => PoleStep.Choose(session, pole, options, ladder, context.CancellationToken));
+        using var chosen = context.Track(ladder => PoleStep.Choose(session, pole, options, null, ladder, context.CancellationToken));
         using var adapter = chosen.ToAdapter(session.Adapter);
         var model = session.Model.Loaded.Model;
         AtomicFile.WriteFile(to, path => GgufAdapter.Write(path, adapter, model));
@@ -30,8 +31,8 @@ internal static class ModelExports
         var place = session.Model.Path;
         var isGguf = session.Model.Description.Format == "GGUF";
         string[] load = isGguf
-            ? [$"llama-cli -m {Quoted(place)} --lora {Quoted(to)}"]
-            : [$"python convert_hf_to_gguf.py {Quoted(place)} --outfile model.gguf", $"llama-cli -m model.gguf --lora {Quoted(to)}"];
+            ? [$"llama-cli -m {ShellText.Quote(place)} --lora {ShellText.Quote(to)}"]
+            : [$"python convert_hf_to_gguf.py {ShellText.Quote(place)} --outfile model.gguf", $"llama-cli -m model.gguf --lora {ShellText.Quote(to)}"];
         Print(context, "gguf", to, chosen, difference, "llama.cpp", load, $"{to}: the adapter with the step taken, LoRA of rank {Plain.Count(adapter.Modules.Max(module => module.Rank))} as GGUF");
     }
 
@@ -39,7 +40,7 @@ internal static class ModelExports
     {
         var origin = session.Folder.PathOf(RunFiles.Adapter);
         MergedModel.Check(session.Model.Path, origin);
-        using var chosen = context.Track(ladder => PoleStep.Choose(session, pole, options, ladder, context.CancellationToken));
+        using var chosen = context.Track(ladder => PoleStep.Choose(session, pole, options, null, ladder, context.CancellationToken));
         using var adapter = chosen.ToAdapter(session.Adapter);
         MergedModel.Write(to, session.Model.Path, session.Model.Loaded.Model, adapter, origin, Card(session, chosen), context.CancellationToken);
         using var again = LoadedModel.Load(to, cancellationToken: context.CancellationToken);
@@ -88,6 +89,4 @@ internal static class ModelExports
         writer.WriteLine("```");
         return writer.ToString();
     }
-
-    private static string Quoted(string path) => path.All(letter => char.IsAsciiLetterOrDigit(letter) || "/._-+".Contains(letter, StringComparison.Ordinal)) ? path : $"'{path.Replace("'", "'\\''", StringComparison.Ordinal)}'";
 }

@@ -45,7 +45,7 @@ internal static class SteerCommand
             IReadOnlyList<SideBySideAnswer> generated = [];
             using var chosen = context.Track(ladder =>
             {
-                var found = PoleStep.Choose(session, parse.GetRequiredValue(pole), step.Read(parse), ladder, context.CancellationToken);
+                var found = PoleStep.Choose(session, parse.GetRequiredValue(pole), step.Read(parse), null, ladder, context.CancellationToken);
                 generated = SideBySide.Generate(loaded.Model, session.Adapter, found.Direction, found.Size, tokens, sampling with { StopIds = loaded.StopIds }, ladder, context.CancellationToken);
                 return found;
             });

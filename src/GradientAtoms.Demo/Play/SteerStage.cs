@@ -49,11 +49,16 @@ internal static class SteerStage
         {
             var behaviour = world.Behaviours.Single(behaviour => behaviour.Name == target.Name);
             var (onTarget, offTarget) = (world.OnTargetPrompts(behaviour, options.Prompts, chats), world.OffTargetPrompts(behaviour, options.Prompts, chats));
-            (Proportion On, Proportion Off) Rates(LoraAdapter adapter) =>
-                (Shown(session, adapter, behaviour, onTarget, options.Seed, context.CancellationToken), Shown(session, adapter, behaviour, offTarget, options.Seed, context.CancellationToken));
+            (Proportion On, Proportion Off) Rates(LoraAdapter adapter)
+            {
+                // Together, since a batch of twice the prompts takes little longer.
+                var shown = Shown(session, adapter, behaviour, [.. onTarget, .. offTarget], options.Seed, context.CancellationToken);
+                return (Proportion.Of(shown[..onTarget.Count], shows => shows), Proportion.Of(shown[onTarget.Count..], shows => shows));
+            }
 
-            using var more = PoleStep.Choose(session, target.Pole!, new() { Kl = options.Kl }, null, context.CancellationToken);
-            using var less = PoleStep.Choose(session, target.Pole!, new() { Kl = options.Kl, Less = true }, null, context.CancellationToken);
+
+            using var more = PoleStep.Choose(session, target.Pole!, new() { Kl = options.Kl }, neutral, null, context.CancellationToken);
+            using var less = PoleStep.Choose(session, target.Pole!, new() { Kl = options.Kl, Less = true, InitialStep = 0.3 * more.Size }, neutral, null, context.CancellationToken);
             using var moreAdapter = more.ToAdapter(session.Adapter);
             using var lessAdapter = less.ToAdapter(session.Adapter);
             var (unsteered, up, down, control) = (Rates(session.Adapter), Rates(moreAdapter), Rates(lessAdapter), Rates(randomAdapter));
@@ -67,8 +72,8 @@ internal static class SteerStage
         return steered;
     }
 
-    /// <summary>How many answers to prompts show a behaviour. Sampled as the model would be used, with the same seed for every step: a rate is a probability, which greedy answers would round to 0 or 1.</summary>
-    internal static Proportion Shown(RunSession session, LoraAdapter adapter, Behaviour behaviour, IReadOnlyList<string> prompts, long seed, CancellationToken cancellationToken)
+    /// <summary>Whether the answer to each prompt shows a behaviour. Sampled as the model would be used, with the same seed for every step: a rate is a probability, which greedy answers would round to 0 or 1.</summary>
+    internal static bool[] Shown(RunSession session, LoraAdapter adapter, Behaviour behaviour, IReadOnlyList<string> prompts, long seed, CancellationToken cancellationToken)
     {
         var loaded = session.Model.Loaded;
         var generated = BatchGenerator.Generate(
@@ -77,6 +82,6 @@ internal static class SteerStage
             new() { MaxNewTokens = LongestAnswer, Temperature = 1, Seed = (ulong)RandomStream.Seed(seed, "demo/answers"), StopIds = loaded.StopIds },
             [adapter],
             cancellationToken: cancellationToken);
-        return Proportion.Of([.. generated.Select(answer => loaded.Tokenizer.Decode([.. answer.Tokens.Where(token => !loaded.StopIds.Contains(token))]).Trim())], behaviour.IsShownBy);
+        return [.. generated.Select(answer => behaviour.IsShownBy(loaded.Tokenizer.Decode([.. answer.Tokens.Where(token => !loaded.StopIds.Contains(token))]).Trim()))];
     }
 }

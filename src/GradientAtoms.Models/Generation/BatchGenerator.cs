@@ -5,11 +5,15 @@ using static TorchSharp.torch;
 namespace GradientAtoms.Models.Generation;
 
 /// <summary>
-/// Continues many prompts. Those of one length run together, so nothing is padded and an answer does not depend on its
-/// neighbours beyond rounding; <see cref="TextGenerator"/> is the plain one beside it.
+/// Continues many prompts. Those of nearly one length run together: the shortest is read at once, and what the others have
+/// beyond it token by token, while shorter ones are answered already. So nothing is padded, and an answer does not depend on
+/// its neighbours beyond rounding; <see cref="TextGenerator"/> is the plain one beside it.
 /// </summary>
 public static class BatchGenerator
 {
+    // Reading this many tokens one by one costs less than a batch of their own for the longer prompts.
+    private const int LongerTokens = 16;
+
     /// <summary>Continues every prompt.</summary>
     /// <param name="model">The model.</param>
     /// <param name="prompts">At least one token each.</param>
@@ -34,7 +38,7 @@ public static class BatchGenerator
         }
 
         var answers = new GeneratedTokens[prompts.Count];
-        foreach (var batch in Enumerable.Range(0, prompts.Count).GroupBy(index => prompts[index].Count).OrderBy(group => group.Key).SelectMany(group => group.Chunk(maxBatch)))
+        foreach (var batch in Batches(prompts, maxBatch))
         {
             var continued = Continue(model, [.. batch.Select(index => prompts[index])], [.. batch.Select(index => options with { Seed = options.Seed + (ulong)index })], adapters ?? [], cancellationToken);
             for (var row = 0; row < batch.Length; row++)
@@ -46,6 +50,25 @@ public static class BatchGenerator
         return answers;
     }
 
+    /// <summary>Indices of the prompts that run together, shortest first.</summary>
+    private static IEnumerable<int[]> Batches(IReadOnlyList<IReadOnlyList<int>> prompts, int maxBatch)
+    {
+        int[] byLength = [.. Enumerable.Range(0, prompts.Count).OrderBy(index => prompts[index].Count)];
+        for (var start = 0; start < byLength.Length;)
+        {
+            var longest = prompts[byLength[start]].Count + LongerTokens;
+            var end = start + 1;
+            while (end < byLength.Length && end - start < maxBatch && prompts[byLength[end]].Count <= longest)
+            {
+                end++;
+            }
+
+            yield return byLength[start..end];
+            start = end;
+        }
+    }
+
+    /// <summary>Continues prompts of which the first is the shortest.</summary>
     private static GeneratedTokens[] Continue(
         CausalLanguageModel model, IReadOnlyList<int>[] prompts, GenerationOptions[] options, IReadOnlyList<LoraAdapter> adapters, CancellationToken cancellationToken)
     {
@@ -55,20 +78,25 @@ public static class BatchGenerator
         TokenSampler[] samplers = [.. options.Select(option => new TokenSampler(option))];
         var tokens = prompts.Select(_ => new List<int>()).ToArray();
         var reasons = new StopReason?[prompts.Length];
-        var (length, greedy) = (prompts[0].Count, options[0].Temperature == 0);
-        var next = new long[prompts.Length, length];
+        if (options[0].MaxNewTokens == 0)
+        {
+            Array.Fill(reasons, StopReason.Length);
+        }
+
+        var read = prompts[0].Count; // tokens of every row, once this step's are read
+        var next = new long[prompts.Length, read];
         for (var row = 0; row < prompts.Length; row++)
         {
-            for (var place = 0; place < length; place++)
+            for (var place = 0; place < read; place++)
             {
                 next[row, place] = prompts[row][place];
             }
         }
 
-        for (var step = 0; step < options[0].MaxNewTokens && reasons.Any(reason => reason is null); step++)
+        for (; reasons.Any(reason => reason is null); read++)
         {
             cancellationToken.ThrowIfCancellationRequested();
-            if (length + step > model.ContextLength)
+            if (read > model.ContextLength)
             {
                 Array.ForEach(Enumerable.Range(0, prompts.Length).ToArray(), row => reasons[row] ??= StopReason.Context);
                 break;
@@ -76,28 +104,33 @@ public static class BatchGenerator
 
             using var scope = NewDisposeScope();
             var hidden = model.HiddenStates(tensor(next, device: model.Device), request); // [B, T, h]
-            var logits = model.Logits(hidden.select(1, hidden.shape[1] - 1)).cpu(); // [B, V]
-            var likeliest = greedy ? logits.argmax(1).data<long>().ToArray() : [];
+            var logits = model.Logits(hidden.select(1, hidden.shape[1] - 1)).cpu().data<float>().ToArray(); // [B, V]
+            var vocabulary = logits.Length / prompts.Length;
             next = new long[prompts.Length, 1];
             for (var row = 0; row < prompts.Length; row++)
             {
-                // A row that has ended goes along with its stop token until the last one ends; nobody reads it.
-                if (reasons[row] is not null)
+                if (read < prompts[row].Count)
                 {
-                    next[row, 0] = tokens[row][^1];
+                    next[row, 0] = prompts[row][read];
                     continue;
                 }
 
-                var token = greedy ? (int)likeliest[row] : samplers[row].Choose(logits[row]);
+                // A row that has ended goes along with its last token until all have ended; nobody reads it.
+                if (reasons[row] is not null)
+                {
+                    next[row, 0] = tokens[row].Count == 0 ? prompts[row][^1] : tokens[row][^1];
+                    continue;
+                }
+
+                var token = samplers[row].Choose(logits.AsSpan(row * vocabulary, vocabulary));
                 tokens[row].Add(token);
                 next[row, 0] = token;
-                if (options[row].StopIds.Contains(token))
-                {
-                    reasons[row] = StopReason.StopToken;
-                }
+                reasons[row] = options[row].StopIds.Contains(token) ? StopReason.StopToken
+                    : tokens[row].Count == options[row].MaxNewTokens ? StopReason.Length
+                    : null;
             }
         }
 
-        return [.. tokens.Select((row, index) => new GeneratedTokens(row, reasons[index] ?? StopReason.Length))];
+        return [.. tokens.Select((row, index) => new GeneratedTokens(row, reasons[index]!.Value))];
     }
 }

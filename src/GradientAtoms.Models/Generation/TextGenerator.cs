@@ -45,7 +45,7 @@ public static class TextGenerator
             {
                 var hidden = model.HiddenStates(tensor(next, device: model.Device).unsqueeze(0), request); // [1, T, h]
                 var logits = model.Logits(hidden.narrow(1, hidden.shape[1] - 1, 1)).flatten().cpu(); // [V]
-                token = sampler.Choose(logits);
+                token = sampler.Choose(logits.data<float>().ToArray());
             }
 
             tokens.Add(token);

@@ -1,5 +1,3 @@
-using static TorchSharp.torch;
-
 namespace GradientAtoms.Models.Generation;
 
 /// <summary>Chooses tokens from logits; its draws come from one seed.</summary>
@@ -8,45 +6,64 @@ internal sealed class TokenSampler(GenerationOptions options)
     private ulong _state = options.Seed;
 
     /// <summary>Chooses one token.</summary>
-    /// <param name="logits"><c>[V]</c>, float32, on the CPU.</param>
-    public int Choose(Tensor logits)
+    /// <param name="logits"><c>[V]</c>.</param>
+    public int Choose(ReadOnlySpan<float> logits)
     {
+        var likeliest = 0;
+        for (var id = 1; id < logits.Length; id++)
+        {
+            likeliest = logits[id] > logits[likeliest] ? id : likeliest;
+        }
+
         if (options.Temperature == 0)
         {
-            return (int)logits.argmax().item<long>();
+            return likeliest;
         }
 
-        using var scope = NewDisposeScope();
-        var (values, ids) = logits.to(ScalarType.Float64).div(options.Temperature).sort(descending: true, stable: true);
-        var probabilities = values.softmax(-1).data<double>().ToArray();
-        var kept = Kept(probabilities);
+        var weights = new double[logits.Length];
+        for (var id = 0; id < weights.Length; id++)
+        {
+            weights[id] = Math.Exp(((double)logits[id] - logits[likeliest]) / options.Temperature);
+        }
+
+        var ids = Kept(weights);
 
         // The inverse of the distribution function: one draw a token, whatever is kept.
-        var mark = Uniform() * probabilities.AsSpan(0, kept).ToArray().Sum();
-        var chosen = 0;
-        for (; chosen < kept - 1 && mark >= probabilities[chosen]; chosen++)
+        var mark = Uniform() * ids.Sum(id => weights[id]);
+        foreach (var id in ids)
         {
-            mark -= probabilities[chosen];
-        }
-
-        return (int)ids[chosen].item<long>();
-    }
-
-    /// <summary>How many of the likeliest tokens stay.</summary>
-    private int Kept(double[] probabilities)
-    {
-        var most = options.TopK == 0 ? probabilities.Length : Math.Min(options.TopK, probabilities.Length);
-        var (sum, within) = (0.0, probabilities.AsSpan(0, most).ToArray().Sum() * options.TopP);
-        for (var count = 0; count < most; count++)
-        {
-            sum += probabilities[count];
-            if (options.TopP < 1 && sum >= within)
+            mark -= weights[id];
+            if (mark < 0)
             {
-                return count + 1;
+                return id;
             }
         }
 
-        return most;
+        return ids[^1];
+    }
+
+    /// <summary>The tokens that may be drawn: all, or the likeliest ones that the options leave.</summary>
+    private int[] Kept(double[] weights)
+    {
+        int[] ids = [.. Enumerable.Range(0, weights.Length)];
+        if (options.TopP == 1 && options.TopK == 0)
+        {
+            return ids;
+        }
+
+        Array.Sort(ids, (one, other) => weights[other].CompareTo(weights[one]) is var order && order != 0 ? order : one.CompareTo(other));
+        var most = options.TopK == 0 ? ids.Length : Math.Min(options.TopK, ids.Length);
+        var (sum, within) = (0.0, ids.Take(most).Sum(id => weights[id]) * options.TopP);
+        for (var count = 0; count < most; count++)
+        {
+            sum += weights[ids[count]];
+            if (options.TopP < 1 && sum >= within)
+            {
+                return ids[..(count + 1)];
+            }
+        }
+
+        return ids[..most];
     }
 
     // SplitMix64 (Steele, Lea and Flood, 2014): a whole generator in one word.

@@ -34,27 +34,7 @@ public static class AtomsFile
     /// <exception cref="RunFolderException">GA2607 it is missing; GA2605 it is of a newer version; GA2609 it cannot be read.</exception>
     public static IReadOnlyList<Atom> Read(string path)
     {
-        using var stream = FormatGuard.Open(path);
-        AtomsJson? file;
-        try
-        {
-            file = JsonSerializer.Deserialize<AtomsJson>(stream, RunJson.Indented);
-        }
-        catch (Exception exception) when (exception is JsonException or NotSupportedException or InvalidOperationException)
-        {
-            throw FormatGuard.Damaged(path, exception.Message, exception);
-        }
-
-        if (file is null || file.Schema != SchemaName)
-        {
-            throw FormatGuard.Damaged(path, $"schema {file?.Schema ?? "missing"}, expected {SchemaName}");
-        }
-
-        if (file.Version != NewestVersion)
-        {
-            throw new RunFolderException("GA2605", path, $"has version {file.Version}, this program reads version {NewestVersion}", "Use a newer gatoms, or audit again into another folder.");
-        }
-
+        var file = FormatGuard.ReadJson<AtomsJson>(path, SchemaName, NewestVersion);
         return file.Atoms is { } atoms && atoms.All(IsWhole) ? atoms : throw FormatGuard.Damaged(path, "an atom or pole lacks its id or documents");
     }
 
@@ -69,7 +49,7 @@ public static class AtomsFile
         }
     }
 
-    private sealed record AtomsJson
+    private sealed record AtomsJson : IVersionedJson
     {
         public required string Schema { get; init; }
 

@@ -25,31 +25,11 @@ internal static class CertificatesFile
     /// <exception cref="RunFolderException">GA2607 it is missing; GA2605 it is of a newer version; GA2609 it cannot be read.</exception>
     public static IReadOnlyList<PoleCertificate>? Read(string path)
     {
-        using var stream = FormatGuard.Open(path);
-        CertificatesJson? file;
-        try
-        {
-            file = JsonSerializer.Deserialize<CertificatesJson>(stream, RunJson.Indented);
-        }
-        catch (Exception exception) when (exception is JsonException or NotSupportedException or InvalidOperationException)
-        {
-            throw FormatGuard.Damaged(path, exception.Message, exception);
-        }
-
-        if (file is null || file.Schema != SchemaName)
-        {
-            throw FormatGuard.Damaged(path, $"schema {file?.Schema ?? "missing"}, expected {SchemaName}");
-        }
-
-        if (file.Version != NewestVersion)
-        {
-            throw new RunFolderException("GA2605", path, $"has version {file.Version}, this program reads version {NewestVersion}", "Use a newer gatoms, or audit again into another folder.");
-        }
-
+        var file = FormatGuard.ReadJson<CertificatesJson>(path, SchemaName, NewestVersion);
         return file.Poles is null || file.Poles.All(pole => pole is { Sign: 1 or -1, Reasons: not null }) ? file.Poles : throw FormatGuard.Damaged(path, "a pole lacks its sign or reasons");
     }
 
-    private sealed record CertificatesJson
+    private sealed record CertificatesJson : IVersionedJson
     {
         public required string Schema { get; init; }
 

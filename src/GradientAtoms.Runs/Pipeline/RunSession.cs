@@ -28,7 +28,7 @@ public sealed class RunSession : IDisposable
     private readonly Lazy<Tensor> _eigenvalues;
     private readonly Lazy<Whitening> _whitening;
     private readonly Lazy<GramCoordinates> _coordinates;
-    private readonly Lazy<Tensor> _atomRows;
+    private readonly Lazy<StoredDictionary> _dictionary;
     private readonly Lazy<SparseCodes> _codes;
     private readonly Lazy<IReadOnlyList<Atom>> _atoms;
     private readonly Lazy<IReadOnlyList<TextRow>> _texts;
@@ -56,11 +56,7 @@ public sealed class RunSession : IDisposable
             using var file = SafetensorsFile.Open(Folder.Need(CoordinatesStage.File));
             return RunReader.ReadCoordinates(file);
         });
-        _atomRows = Owned(() =>
-        {
-            using var file = SafetensorsFile.Open(Folder.Need(RunFiles.Dictionary));
-            return file.ReadRaw("atoms").DetachFromDisposeScope();
-        });
+        _dictionary = Owned(() => DictionaryFile.Read(Folder.Need(RunFiles.Dictionary)));
         _codes = new(() => CodesFile.Read(Folder.Need(RunFiles.Codes)).Codes);
         _atoms = new(() => AtomsFile.Read(Folder.Need(RunFiles.Atoms)));
         _texts = new(() => DocumentsStage.ReadTexts(Folder));
@@ -100,7 +96,7 @@ public sealed class RunSession : IDisposable
     public GramCoordinates Coordinates => _coordinates.Value;
 
     /// <summary>The dictionary, <c>[K, k]</c>.</summary>
-    public Tensor AtomRows => _atomRows.Value;
+    public Tensor AtomRows => _dictionary.Value.Atoms;
 
     /// <summary>The codes, <c>[N, K]</c>.</summary>
     public SparseCodes Codes => _codes.Value;
@@ -148,8 +144,7 @@ public sealed class RunSession : IDisposable
         var dictionary = Folder.Manifest.Stage(DictionaryStage.Name)!;
         var (sparsity, signs) = ((double)dictionary.Notes["sparsity"]!, dictionary.Options["codes"].Deserialize<CodeSigns>(RunJson.Compact));
         var coordinates = Kind == CoordinateKind.Sketch ? SketchedCoordinates(whitened) : ExactCoordinates(whitened, cancellationToken);
-        using var stored = DictionaryFile.Read(Folder.Need(RunFiles.Dictionary));
-        if (stored.Tensors.TryGetValue(DictionaryFile.Gates, out var gates))
+        if (_dictionary.Value.Tensors.TryGetValue(DictionaryFile.Gates, out var gates))
         {
             return PoleGates.From(gates).Encode(coordinates, AtomRows);
         }

@@ -24,6 +24,9 @@ public sealed record PoleStepOptions
     /// <summary>The step itself; null: calibrated to <see cref="Kl"/>. Above 0.</summary>
     public double? Step { get; init; }
 
+    /// <summary>The first step that the calibration tries, or null; it decides no more than the number of measurements.</summary>
+    public double? InitialStep { get; init; }
+
     /// <summary>Less of the pole instead of more.</summary>
     public bool Less { get; init; }
 
@@ -61,10 +64,12 @@ public sealed class PoleStep : IDisposable
     /// <param name="session">The run with its model.</param>
     /// <param name="poleId">The pole.</param>
     /// <param name="options">What is asked for; null for the defaults.</param>
+    /// <param name="neutral">A <see cref="NeutralMeter"/> of the session that several choices share; null: one is made, of <see cref="PoleStepOptions.Neutral"/>.</param>
     /// <param name="progress">Told of the calibration.</param>
     /// <param name="cancellationToken">Looked at once a batch.</param>
     /// <exception cref="GradientAtomsException">The run has no such pole, or no step can be taken along it.</exception>
-    public static PoleStep Choose(RunSession session, string poleId, PoleStepOptions? options = null, IProgress<StageProgress>? progress = null, CancellationToken cancellationToken = default)
+    public static PoleStep Choose(
+        RunSession session, string poleId, PoleStepOptions? options = null, KlMeter? neutral = null, IProgress<StageProgress>? progress = null, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(session);
         options ??= new();
@@ -72,7 +77,8 @@ public sealed class PoleStep : IDisposable
         var adapter = session.Adapter;
         var more = DirectionOf(session, atom, pole, options.Mode);
         var documents = TopDocuments(session, pole, options.SignDocuments);
-        using var neutral = options.Step is null ? NeutralMeter(session, options.Neutral, cancellationToken) : null;
+        using var ownNeutral = options.Step is null && neutral is null ? NeutralMeter(session, options.Neutral, cancellationToken) : null;
+        neutral ??= ownNeutral;
 
         // A behaviour that acts on some prompts only leaves neutral ones alone while the step explodes on its own: those bound it too.
         using var target = options.Step is null ? new KlMeter(session.Model.Loaded.Model, [adapter], documents, null, cancellationToken) : null;
@@ -80,7 +86,8 @@ public sealed class PoleStep : IDisposable
         while (true)
         {
             var way = options.Less ? more.Reversed() : more;
-            var calibration = neutral is null ? null : KlCalibration.Calibrate(adapter, way, neutral, target, new() { Kl = options.Kl, TargetCap = options.TargetCap, IsLess = options.Less }, progress, cancellationToken);
+            var calibration = target is null ? null : KlCalibration.Calibrate(
+                adapter, way, neutral!, target, new() { Kl = options.Kl, TargetCap = options.TargetCap, IsLess = options.Less, InitialStep = options.InitialStep }, progress, cancellationToken);
             var size = options.Step ?? calibration!.Step;
             var sign = SignCheck.Measure(session.Model.Loaded.Model, adapter, more, documents, size / 4, null, cancellationToken);
             if (sign.Verdict != SignVerdict.Less || turned)

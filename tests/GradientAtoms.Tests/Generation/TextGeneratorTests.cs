@@ -65,9 +65,8 @@ public sealed class TextGeneratorTests : IDisposable
     [Fact]
     public void Draws_follow_the_distribution_that_is_left_after_top_k_and_top_p()
     {
-        using var scope = NewDisposeScope();
         double[] probabilities = [0.4, 0.3, 0.2, 0.1];
-        var logits = tensor(probabilities.Select(p => (float)Math.Log(p)).ToArray());
+        float[] logits = [.. probabilities.Select(p => (float)Math.Log(p))];
         foreach (var (options, expected) in ((GenerationOptions, double[])[])
         [
             (new() { Temperature = 1 }, [0.4, 0.3, 0.2, 0.1]),
