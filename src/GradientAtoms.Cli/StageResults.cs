@@ -1,3 +1,4 @@
+using System.Text.Json.Nodes;
 using GradientAtoms.Runs.Pipeline;
 
 namespace GradientAtoms.Cli;
@@ -17,7 +18,7 @@ internal static class StageResults
         stage.Record.Notes,
     });
 
-    /// <summary>For a reader: whether anything was done, and the self-checks.</summary>
+    /// <summary>For a reader: whether anything was done, the self-checks, and what of the adapter one has to know.</summary>
     public static void Write(TextWriter writer, AuditResult result, string run)
     {
         if (result.NothingToDo)
@@ -28,6 +29,17 @@ internal static class StageResults
         foreach (var (stage, check) in result.Stages.SelectMany(stage => stage.Record.Checks.Select(check => (stage.Record.Name, check))))
         {
             writer.WriteLine($"self-check {stage}/{check.Name}: {(check.Passed ? "passed" : "FAILED")} ({Plain.Line(check.Detail)})");
+        }
+
+        var adapter = result.Stages.Select(stage => stage.Record).FirstOrDefault(record => record.Name == "adapter")?.Notes;
+        if ((bool?)adapter?["changes_nothing"] == true)
+        {
+            writer.WriteLine("adapter: changes nothing (every lora_B is zero); only lora_B has a gradient there");
+        }
+
+        if (adapter?["trained_but_not_analysed"] is JsonArray saved)
+        {
+            writer.WriteLine($"adapter: trained but not analysed: {string.Join(", ", saved.Select(module => Plain.Line((string?)module ?? string.Empty)))}");
         }
     }
 }

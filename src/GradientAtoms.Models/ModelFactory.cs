@@ -13,8 +13,8 @@ internal sealed record ModelBlueprint(string Architecture, DecoderConfiguration 
     /// <summary>The head's name where it has a weight of its own.</summary>
     public string Head => Architecture == "gpt_neox" ? "embed_out.weight" : "lm_head.weight";
 
-    /// <summary>The same model with a head of its own.</summary>
-    public required Func<ModelBlueprint> Untied { get; init; }
+    /// <summary>The same model with another configuration, of the same type.</summary>
+    public required Func<Func<DecoderConfiguration, DecoderConfiguration>, ModelBlueprint> Changed { get; init; }
 
     /// <summary>Whether the model is the text part of one that also reads something else.</summary>
     public bool IsPart { get; init; }
@@ -77,6 +77,6 @@ internal static class ModelFactory
     private static ModelBlueprint Of<T>(string architecture, T configuration, Func<T, Func<string, long[], Tensor>, CausalLanguageModel> build)
         where T : DecoderConfiguration => new(architecture, configuration, weight => build(configuration, weight))
         {
-            Untied = () => Of(architecture, (T)((DecoderConfiguration)configuration with { TiedEmbeddings = false }), build),
+            Changed = change => Of(architecture, (T)change(configuration), build),
         };
 }

@@ -28,7 +28,7 @@ public static class PeftAdapter
 
     /// <summary>What an adapter's weights are, told without its model.</summary>
     /// <param name="folder">The folder that peft wrote.</param>
-    /// <returns>Modules with factors, the parameters of the factors, and whether every lora_B is zero.</returns>
+    /// <returns>Modules with factors, the parameters of the factors, and whether every lora_B is zero and no module was trained whole.</returns>
     /// <exception cref="AdapterException">GA2401 to GA2404, GA2407.</exception>
     public static (int Modules, long ParameterCount, bool ChangesNothing) Summarise(string folder)
     {
@@ -40,7 +40,7 @@ public static class PeftAdapter
         return (
             modules.Length,
             factors.Sum(name => file.Entry(name).Shape.Aggregate(1L, (product, size) => product * size)),
-            modules.All(module =>
+            configuration.SavedModules.Count == 0 && modules.All(module =>
             {
                 using var scope = NewDisposeScope();
                 return keys.Find(module, 'B') is not { } name || !file.Read(name).any().item<bool>();

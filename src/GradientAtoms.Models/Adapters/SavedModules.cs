@@ -70,7 +70,7 @@ internal sealed class SavedModules : Checkpoint
 
             // A tied head or embedding that was trained is a weight of its own from then on.
             var untied = isTied && (saved.ContainsKey(blueprint.Head) || saved.ContainsKey(embedding)) ? (blueprint.Head, embedding) : ((string, string)?)null;
-            return (untied is null ? blueprint : blueprint.Untied(), new SavedModules(model, file, saved, untied));
+            return (untied is null ? blueprint : blueprint.Changed(settings => settings with { TiedEmbeddings = false }), new SavedModules(model, file, saved, untied));
         }
         catch
         {

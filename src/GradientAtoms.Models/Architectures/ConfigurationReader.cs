@@ -35,7 +35,7 @@ internal static class ConfigurationReader
             RopeScaling = Scaling(rope, config, context),
             ContextLength = context,
             TiedEmbeddings = config.Boolean("tie_word_embeddings") ?? absent.TiedEmbeddings,
-            Activation = Activations.Read(config, activationKey, absent.Activation),
+            Activation = Activation.Read(config, activationKey, absent.Activation),
         };
     }
 
@@ -140,7 +140,7 @@ internal static class ConfigurationReader
 
     /// <summary>From GGUF metadata; a family then sets what is its own.</summary>
     /// <exception cref="CheckpointException">GA2311, GA2321, GA2323: as above.</exception>
-    public static DecoderConfiguration FromGguf(GgufMetadata metadata, Activation activation = Activation.Silu)
+    public static DecoderConfiguration FromGguf(GgufMetadata metadata, Activation? activation = null)
     {
         if (metadata.Number("expert_count") is > 0 and var experts)
         {
@@ -170,7 +170,7 @@ internal static class ConfigurationReader
             RotarySize = metadata.Size("rope.dimension_count") is { } rotary && rotary != headSize ? rotary : null,
             ContextLength = metadata.Size("context_length") ?? 2048,
             TiedEmbeddings = !metadata.File.Contains("output.weight"),
-            Activation = activation,
+            Activation = activation ?? Activation.Silu,
         };
     }
 

@@ -37,7 +37,7 @@ internal sealed record Gpt2Configuration : DecoderConfiguration
                 NormEpsilon = config.Number("layer_norm_epsilon") ?? 1e-5,
                 ContextLength = config.Size("n_positions") ?? config.Size("n_ctx") ?? 1024,
                 TiedEmbeddings = config.Boolean("tie_word_embeddings") ?? true,
-                Activation = Activations.Read(config, "activation_function", Activation.GeluTanh),
+                Activation = Activation.Read(config, "activation_function", Activation.GeluTanh),
                 IsAttentionScaled = config.Boolean("scale_attn_weights") ?? true,
                 IsScaledByLayer = config.Boolean("scale_attn_by_inverse_layer_idx") ?? false,
             },

@@ -40,9 +40,10 @@ internal static class AdapterStage
         context.Progress?.Report(new(Name, 0, 1, "adapters"));
         using var adapter = PeftAdapter.Load(folder, model.Loaded.Model);
         Describe(context, adapter);
+        var saved = PeftAdapter.Configuration(folder).SavedModules;
         context.Notes["source"] = "given";
-        context.Notes["changes_nothing"] = adapter.ChangesNothing();
-        if (PeftAdapter.Configuration(folder).SavedModules is { Count: > 0 } saved)
+        context.Notes["changes_nothing"] = saved.Count == 0 && adapter.ChangesNothing();
+        if (saved.Count > 0)
         {
             context.Notes["trained_but_not_analysed"] = new JsonArray([.. saved.Select(module => (JsonNode)module)]);
         }

@@ -22,7 +22,7 @@ internal static class ModelFolders
         change?.Invoke(config);
         File.WriteAllText(Path.Combine(folder, "config.json"), config.ToJsonString());
         var generator = new Generator(7);
-        var outline = WeightReader.Outline(new("llama", c, weight => new LlamaModel(c, weight)) { Untied = () => throw new NotSupportedException() });
+        var outline = WeightReader.Outline(new("llama", c, weight => new LlamaModel(c, weight)) { Changed = _ => throw new NotSupportedException() });
         var tensors = outline.Weights.ToDictionary(weight => weight.Name, weight => randn(weight.Shape, generator: generator) * 0.2, StringComparer.Ordinal);
         weights?.Invoke(tensors);
         SafetensorsWriter.Write(Path.Combine(folder, "model.safetensors"), tensors.Select(item => (item.Key, item.Value)));
