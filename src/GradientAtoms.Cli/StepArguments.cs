@@ -1,4 +1,5 @@
 using System.CommandLine;
+using GradientAtoms.Coordinates;
 using GradientAtoms.Runs.Steps;
 using GradientAtoms.Steering;
 
@@ -12,12 +13,13 @@ internal sealed class StepArguments
     private readonly Option<double?> _step = Opt.Number("--step", "STEP", "Strength: the step itself, without calibration.", above: 0);
     private readonly Option<bool> _less = Opt.Flag("--less", "Less of the pole instead of more.");
     private readonly Option<string?> _direction = Opt.Choice("--direction", "How the atom becomes a step (docs/method.md, 7). Default data.", "data", "natural", "gradient", "adam");
+    private readonly Option<string?> _faults = Opt.Choice("--reference-faults", "With --direction gradient, make a mistake of the reference too, to compare with it: order lays the direction into the adapter's tensors in the order of their names (docs/method.md, 4). Default none.", "order");
     private readonly Option<string?> _model = Opt.Text("--model", "MODEL", "The model, where it has moved since the audit.");
     private readonly Option<int?> _threads = Opt.Whole("--threads", "COUNT", "Processor threads. Default: all cores.");
 
     public void AddTo(Command command)
     {
-        foreach (var option in (Option[])[_kl, _neutral, _step, _less, _direction, _model, _threads])
+        foreach (var option in (Option[])[_kl, _neutral, _step, _less, _direction, _faults, _model, _threads])
         {
             command.Add(option);
         }
@@ -40,8 +42,15 @@ internal sealed class StepArguments
             throw UsageException.Combination($"gatoms {parse.CommandResult.Command.Name}", "--neutral and --step cannot be given together", "a given step is not calibrated: leave --neutral out");
         }
 
+        var faults = parse.GetValue(_faults) is { } fault ? Enum.Parse<ReferenceFaults>(fault, ignoreCase: true) : ReferenceFaults.None;
+        if (faults != ReferenceFaults.None && parse.GetValue(_direction) != "gradient")
+        {
+            throw UsageException.Combination($"gatoms {parse.CommandResult.Command.Name}", "--reference-faults wants --direction gradient", "only the reference's own direction can be taken as the reference takes it");
+        }
+
         return new()
         {
+            Faults = faults,
             Mode = Enum.Parse<StepMode>(parse.GetValue(_direction) ?? "data", ignoreCase: true),
             Kl = kl ?? new PoleStepOptions().Kl,
             Neutral = parse.GetValue(_neutral),
@@ -55,6 +64,7 @@ internal sealed class StepArguments
     {
         Pole = chosen.Pole.Id,
         Direction = chosen.Direction.Origin.Mode,
+        ReferenceFaults = chosen.Direction.Origin.Faults is var faults and not ReferenceFaults.None ? faults : (ReferenceFaults?)null,
         chosen.Size,
         KlAsked = chosen.Calibration?.Requested,
         KlMeasured = chosen.Calibration?.Chosen.Neutral.Mean,
@@ -74,6 +84,11 @@ internal sealed class StepArguments
             : string.Empty;
         writer.WriteLine($"step {Plain.Short(chosen.Size)} along {chosen.Pole.Id}{strength}");
         writer.WriteLine($"sign: a quarter of the step towards more changes the log-likelihood a token of {Plain.Count(chosen.Sign.Documents)} of its documents by {Plain.Short(chosen.Sign.Odd)} ± {Plain.Short(chosen.Sign.OddError)} ({Verdict(chosen)})");
+        if (chosen.Direction.Origin.Faults.HasFlag(ReferenceFaults.Order))
+        {
+            writer.WriteLine("as the reference has it, by mistake: the direction is dealt out to the adapter's tensors in the order of their names");
+        }
+
         foreach (var warning in chosen.Calibration?.Warnings ?? [])
         {
             writer.WriteLine($"warning: {Plain.Line(warning)}");

@@ -1,4 +1,5 @@
 using GradientAtoms.Atoms;
+using GradientAtoms.Coordinates;
 using GradientAtoms.Models.Adapters;
 using GradientAtoms.Runs.Pipeline;
 using GradientAtoms.Steering;
@@ -11,6 +12,9 @@ public sealed record PoleStepOptions
 {
     /// <summary>How the direction is made: <see cref="StepMode.Data"/>, <see cref="StepMode.Natural"/>, <see cref="StepMode.Gradient"/> or <see cref="StepMode.Adam"/>.</summary>
     public StepMode Mode { get; init; } = StepMode.Data;
+
+    /// <summary>What the reference does by mistake, to make on purpose: <see cref="ReferenceFaults.Order"/>, with <see cref="StepMode.Gradient"/> only.</summary>
+    public ReferenceFaults Faults { get; init; }
 
     /// <summary>The KL a token on neutral prompts, in nats, that the step is to have; not looked at where <see cref="Step"/> is given.</summary>
     public double Kl { get; init; } = 0.1;
@@ -75,7 +79,12 @@ public sealed class PoleStep : IDisposable
         options ??= new();
         var (atom, pole) = session.FindPole(poleId);
         var adapter = session.Adapter;
-        var more = DirectionOf(session, atom, pole, options.Mode);
+        if (options.Faults != ReferenceFaults.None && (options.Faults, options.Mode) != (ReferenceFaults.Order, StepMode.Gradient))
+        {
+            throw new ArgumentException($"{options.Faults} with {options.Mode}: only {ReferenceFaults.Order} can be made, and only with {StepMode.Gradient}", nameof(options));
+        }
+
+        var more = DirectionOf(session, atom, pole, options);
         var documents = TopDocuments(session, pole, options.SignDocuments);
         using var ownNeutral = options.Step is null && neutral is null ? NeutralMeter(session, options.Neutral, cancellationToken) : null;
         neutral ??= ownNeutral;
@@ -137,17 +146,17 @@ public sealed class PoleStep : IDisposable
         return new(session.Model.Loaded.Model, [session.Adapter], tokens.Documents, null, cancellationToken);
     }
 
-    private static WeightStep DirectionOf(RunSession session, Atom atom, Pole pole, StepMode mode)
+    private static WeightStep DirectionOf(RunSession session, Atom atom, Pole pole, PoleStepOptions options)
     {
         var directions = session.Directions();
-        switch (mode)
+        switch (options.Mode)
         {
             case StepMode.Data:
                 return directions.Data(atom.Row, pole.Sign, pole.Id);
             case StepMode.Natural:
                 return directions.Natural(atom.Row, pole.Sign, pole.Id);
             case StepMode.Gradient:
-                return directions.Gradient(atom.Row, pole.Sign, pole.Id);
+                return directions.Gradient(atom.Row, pole.Sign, pole.Id, options.Faults);
             case StepMode.Adam:
                 using (var moments = session.SecondMoments())
                 {
@@ -157,7 +166,7 @@ public sealed class PoleStep : IDisposable
                 }
 
             default:
-                throw new ArgumentOutOfRangeException(nameof(mode), mode, "no direction of a pole");
+                throw new ArgumentOutOfRangeException(nameof(options), options.Mode, "no direction of a pole");
         }
     }
 

@@ -67,17 +67,18 @@ public sealed class Whitening : IDisposable
     /// <param name="kronecker">λ_S·λ_A, <c>[d]</c>, float64.</param>
     /// <param name="keptPerMap">50 there.</param>
     /// <param name="damping">1e-6 there.</param>
-    public static Whitening Reference(ParameterLayout layout, Tensor kronecker, int keptPerMap = 50, double damping = 1e-6)
+    /// <param name="faults">Of what it does by mistake, only <see cref="ReferenceFaults.Signs"/> belongs here.</param>
+    /// <exception cref="NumericalException">An eigenvalue is negative beyond rounding, and <see cref="ReferenceFaults.Signs"/> is off.</exception>
+    public static Whitening Reference(ParameterLayout layout, Tensor kronecker, int keptPerMap = 50, double damping = 1e-6, ReferenceFaults faults = ReferenceFaults.None)
     {
         using var scope = NewDisposeScope();
         var scale = zeros(layout.Size, dtype: ScalarType.Float32);
         var kept = 0L;
         foreach (var map in layout.Maps)
         {
-            var count = Math.Min(keptPerMap, map.Size);
-            var (values, indices) = kronecker.narrow(0, map.Offset, map.Size).topk((int)count);
-            scale.narrow(0, map.Offset, map.Size).index_copy_(0, indices, (values.to(ScalarType.Float32) + damping).rsqrt());
-            kept += count;
+            var (places, ownScale) = ReferenceSelection.Of(map, kronecker.narrow(0, map.Offset, map.Size), keptPerMap, damping, faults);
+            scale.narrow(0, map.Offset, map.Size).index_copy_(0, places, ownScale);
+            kept += places.shape[0];
         }
 
         return new("reference", scale, damping, kept);

@@ -31,11 +31,23 @@ public sealed class PoleDirections(
     }
 
     /// <summary>What the reference does: Q(Λ+ε)^½ of the atom, its gradient in the kept coordinates.</summary>
-    /// <inheritdoc cref="Natural"/>
-    public WeightStep Gradient(int atom, int sign, string pole)
+    /// <param name="atom">Row of the dictionary.</param>
+    /// <param name="sign">1 or −1: the pole.</param>
+    /// <param name="pole">Its id.</param>
+    /// <param name="faults">What of its mistakes to make too; only <see cref="ReferenceFaults.Order"/> belongs here.</param>
+    public WeightStep Gradient(int atom, int sign, string pole, ReferenceFaults faults = ReferenceFaults.None)
     {
         using var scope = NewDisposeScope();
-        return Make(AtomCombination(atom, sign) * whitening.Scale.ne(0), new(StepMode.Gradient, pole));
+        var step = Make(AtomCombination(atom, sign) * whitening.Scale.ne(0), new(StepMode.Gradient, pole) { Faults = faults & ReferenceFaults.Order });
+        if (!faults.HasFlag(ReferenceFaults.Order))
+        {
+            return step;
+        }
+
+        using (step)
+        {
+            return new(StepDirections.InOrderOfNames(step.Direction, step.Layout), step.Layout, step.Origin);
+        }
     }
 
     /// <summary>

@@ -1,3 +1,4 @@
+using GradientAtoms.Coordinates;
 using GradientAtoms.Gradients;
 using GradientAtoms.Models.Adapters;
 using static TorchSharp.torch;
@@ -33,7 +34,11 @@ public enum StepMode
 /// <param name="Mode">How it was made.</param>
 /// <param name="Pole">The pole's id, or null for a control.</param>
 /// <param name="Damping">δ, relative to the mean eigenvalue, or null where the mode has none.</param>
-public sealed record StepOrigin(StepMode Mode, string? Pole = null, double? Damping = null);
+public sealed record StepOrigin(StepMode Mode, string? Pole = null, double? Damping = null)
+{
+    /// <summary>What of the reference's mistakes was made on purpose.</summary>
+    public ReferenceFaults Faults { get; init; }
+}
 
 /// <summary>
 /// A direction v in the parameters of an adapter: θ ← θ + step·v. A positive step is meant to make more of the pole;

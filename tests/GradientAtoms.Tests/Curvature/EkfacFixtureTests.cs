@@ -1,9 +1,11 @@
 using System.Text.Json;
 using GradientAtoms.Coordinates;
 using GradientAtoms.Curvature;
+using GradientAtoms.Evaluation;
 using GradientAtoms.Gradients;
 using GradientAtoms.Models;
 using GradientAtoms.Models.Adapters;
+using GradientAtoms.Models.Architectures;
 using GradientAtoms.Models.Checkpoints;
 using GradientAtoms.Steering;
 using GradientAtoms.Tests.Gradients;
@@ -143,6 +145,105 @@ public sealed class EkfacFixtureTests
         }
     }
 
+    [Fact]
+    public void The_references_coordinates_and_what_it_makes_of_atoms_are_its_own_in_its_own_layout()
+    {
+        using var scope = NewDisposeScope();
+        using var audit = new FixtureAudit();
+        using var bases = audit.StoredBases();
+        using var projection = new ReferenceProjection(bases, new() { KeptPerMap = 12 });
+        var (projected, unprojected) = (projection.Project(audit.Rows), projection.Unproject(audit.Expected.Read("reference.atoms")));
+        AssertTensor.Close(audit.Expected.Read("reference.projected"), projected, relativeToMax: 1e-5);
+        AssertTensor.Close(audit.Expected.Read("reference.unprojected"), unprojected, relativeToMax: 1e-5);
+        AssertTensor.Close(audit.Expected.Read("reference.atoms"), projection.Project(unprojected), relativeToMax: 1e-5);
+
+        // No eigenvalue is negative here, so its way with signs changes nothing.
+        using var signless = new ReferenceProjection(bases, new() { KeptPerMap = 12, Faults = ReferenceFaults.Signs });
+        AssertTensor.Close(projected, signless.Project(audit.Rows), 0);
+    }
+
+    [Fact]
+    public void After_a_map_without_factors_the_reference_reads_columns_of_others_and_we_do_not_unless_asked_to()
+    {
+        using var scope = NewDisposeScope();
+        using var audit = new FixtureAudit();
+        using var bases = audit.StoredBases();
+        var fact = audit.Json.GetProperty("reference_facts").GetProperty("one_module_without_factors");
+        var hole = fact.GetProperty("skipped").GetString()!["base_model.model.".Length..^".default".Length];
+        var complete = audit.Expected.Read("reference.projected"); // [24, 144]
+        var at = audit.Layout.Maps.TakeWhile(map => map.Name != hole).Count() * 12;
+        var options = new ReferenceProjectionOptions { KeptPerMap = 12, WithoutFactors = new HashSet<string> { hole } };
+
+        using var ours = new ReferenceProjection(bases, options);
+        var rest = cat([complete.narrow(1, 0, at), complete.narrow(1, at + 12, 144 - at - 12)], 1);
+        AssertTensor.Close(rest, ours.Project(audit.Rows), relativeToMax: 1e-5);
+        Assert.Equal(fact.GetProperty("last_offset_should_be").GetInt64(), ours.Blocks[^1].GradientOffset);
+
+        using var theirs = new ReferenceProjection(bases, options with { Faults = ReferenceFaults.Offsets });
+        Assert.Equal(fact.GetProperty("last_offset").GetInt64(), theirs.Blocks[^1].GradientOffset);
+        var faulty = theirs.Project(audit.Rows);
+        double Error(long start, long count) => ((faulty - rest).narrow(1, start, count).abs().max() / rest.narrow(1, start, count).abs().max()).item<float>();
+        Assert.Equal(fact.GetProperty("rel_error_before_the_hole").GetDouble(), Error(0, at), 1e-5);
+        Assert.Equal(fact.GetProperty("rel_error_after_the_hole").GetDouble(), Error(at, 132 - at), 1e-5);
+
+        // What it makes of an atom lies in the wrong columns too: those at the end, and no hole where the map is.
+        var back = theirs.Unproject(ones([1, 132]))[0];
+        Assert.Equal(0, back.narrow(0, audit.Layout.Size - audit.Layout[hole].Size, audit.Layout[hole].Size).count_nonzero().item<long>());
+        Assert.NotEqual(0, back.narrow(0, audit.Layout[hole].Offset, audit.Layout[hole].Size).count_nonzero().item<long>());
+    }
+
+    [Theory]
+    [InlineData("plus", -1)]
+    [InlineData("minus", 1)]
+    public void Documents_lose_after_the_references_step_what_it_says_they_lose(string name, int sign)
+    {
+        using var scope = NewDisposeScope();
+        using var audit = new FixtureAudit();
+        var fact = audit.Json.GetProperty("reference_steering");
+        using var step = new WeightStep(audit.Expected.Read("reference.steer_vector"), audit.Layout, new(StepMode.Gradient));
+        using var steered = step.ToAdapter(audit.Adapter, sign * fact.GetProperty("step").GetDouble());
+        var losses = DocumentLosses.Compute(audit.Model, [steered], audit.Documents("query"));
+        var expected = fact.GetProperty("query_loss_sum").GetProperty(name).EnumerateArray().Select(loss => loss.GetDouble()).ToArray();
+        Assert.All(expected.Zip(losses.Sums), pair => Assert.Equal(pair.First, pair.Second, 5e-6 * pair.First));
+    }
+
+    [Theory]
+    [InlineData("steering_parameter_order_q_v", "llama")]
+    [InlineData("steering_parameter_order_all_linear", "llama-all-linear")]
+    public void The_order_that_the_reference_deals_a_direction_out_in_is_the_one_that_was_recorded(string name, string variant)
+    {
+        using var scope = NewDisposeScope();
+        using var facts = JsonDocument.Parse(File.ReadAllText(Fixtures.Need("ekfac/expected.json")));
+        using var model = JsonDocument.Parse(File.ReadAllText(Fixtures.Need($"models/{variant}/expected.json")));
+        var fact = facts.RootElement.GetProperty("reference_facts").GetProperty(name);
+        var (maps, offset) = (new List<TrackedMap>(), 0L);
+        foreach (var parameter in model.RootElement.GetProperty("parameter_order").EnumerateArray())
+        {
+            var key = parameter.GetProperty("file_key").GetString()!["base_model.model.".Length..^".weight".Length];
+            var shape = parameter.GetProperty("shape").EnumerateArray().Select(size => size.GetInt32()).ToArray();
+            maps.Add(new(key, key[..key.LastIndexOf('.')], shape[0], shape[1], offset, key));
+            offset += maps[^1].Size;
+        }
+
+        // Every parameter carries its own index; what arrives in a tensor tells where it was taken from.
+        var layout = new ParameterLayout(maps);
+        var dealt = StepDirections.InOrderOfNames(arange(layout.Size, dtype: ScalarType.Int64), layout).data<long>().ToArray();
+        string[] Names(string order) => [.. fact.GetProperty(order).EnumerateArray().Select(key => key.GetString()!["base_model.model.".Length..^".weight".Length])];
+        Assert.Equal(Names("gradient_order"), layout.Maps.Take(Names("gradient_order").Length).Select(map => map.Name));
+        Assert.Equal(Names("steering_order"), layout.Maps.OrderBy(map => dealt[map.Offset]).Take(Names("steering_order").Length).Select(map => map.Name));
+        var (misplaced, wrongTensor) = (0L, 0L);
+        foreach (var map in layout.Maps)
+        {
+            var own = dealt.AsSpan((int)map.Offset, (int)map.Size).ToArray();
+            misplaced += own.Where((from, index) => from != map.Offset + index).Count();
+            wrongTensor += own.Count(from => from < map.Offset || from >= map.Offset + map.Size);
+        }
+
+        Assert.Equal(fact.GetProperty("share_of_entries_misplaced").GetDouble(), (double)misplaced / layout.Size, 1e-12);
+        Assert.Equal(fact.GetProperty("share_of_entries_in_the_wrong_tensor").GetDouble(), (double)wrongTensor / layout.Size, 1e-12);
+        Assert.Equal(fact.GetProperty("same_order").GetBoolean(), misplaced == 0);
+    }
+
     private sealed class FixtureAudit : IDisposable
     {
         private readonly LoadedModel _model;
@@ -156,12 +257,8 @@ public sealed class EkfacFixtureTests
             _adapter = PeftAdapter.Load(Fixtures.Need("models/llama/adapter"), _model.Model);
             Expected = SafetensorsFile.Open(Path.Combine(folder, "expected.safetensors"));
             using var json = JsonDocument.Parse(File.ReadAllText(Path.Combine(folder, "expected.json")));
-            var documents = json.RootElement.GetProperty("train").EnumerateArray().Select((row, index) =>
-            {
-                var tokens = row.GetProperty("input_ids").EnumerateArray().Select(id => id.GetInt32()).ToArray();
-                var prompt = row.GetProperty("prompt_tokens").GetInt32();
-                return new TokenizedDocument($"train-{index}", index + 1, tokens, [.. tokens.Select((_, t) => t >= Math.Max(1, prompt))], 0);
-            }).ToList();
+            Json = json.RootElement.Clone();
+            var documents = Documents("train");
             var source = new AdapterGradientSource(_model.Model, _adapter);
             Layout = source.Layout;
             Sums = new(Layout);
@@ -186,6 +283,10 @@ public sealed class EkfacFixtureTests
 
         public LoraAdapter Adapter => _adapter;
 
+        public CausalLanguageModel Model => _model.Model;
+
+        public JsonElement Json { get; }
+
         public CovarianceSums Sums { get; }
 
         public CurvatureBases Bases { get; }
@@ -206,6 +307,14 @@ public sealed class EkfacFixtureTests
 
             return new(Layout, bases);
         }
+
+        /// <summary>Those of <c>train</c> or <c>query</c>.</summary>
+        public IReadOnlyList<TokenizedDocument> Documents(string of) => [.. Json.GetProperty(of).EnumerateArray().Select((row, index) =>
+        {
+            var tokens = row.GetProperty("input_ids").EnumerateArray().Select(id => id.GetInt32()).ToArray();
+            var prompt = row.GetProperty("prompt_tokens").GetInt32();
+            return new TokenizedDocument($"{of}-{index}", index + 1, tokens, [.. tokens.Select((_, t) => t >= Math.Max(1, prompt))], 0);
+        })];
 
         public Tensor Factor(string kind, TrackedMap map)
         {
