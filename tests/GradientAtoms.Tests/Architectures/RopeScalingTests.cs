@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text.Json.Nodes;
 using GradientAtoms.Models;
 using GradientAtoms.Models.Checkpoints;
@@ -8,7 +9,7 @@ using GradientAtoms.Tests.Support;
 namespace GradientAtoms.Tests.Architectures;
 
 /// <summary>Every scaling of rotary positions, from <c>config.json</c> on, against the plain formulas.</summary>
-public sealed class RopeScalingTests
+public sealed class RopeScalingTests(ITestOutputHelper output)
 {
     [Theory]
     [InlineData("""{"type":"linear","factor":4}""", 64, 10_000, 8192, 100)]
@@ -46,6 +47,37 @@ public sealed class RopeScalingTests
         // Every one of them differs from no scaling, but for dynamic scaling within the context.
         var isPlain = expected.Select((_, i) => Math.Pow(theta, -2.0 * i / size)).Zip(expected).All(pair => Math.Abs((pair.First / pair.Second) - 1) < 1e-12);
         Assert.Equal(rope.Contains("dynamic", StringComparison.Ordinal) && length <= context, isPlain);
+    }
+
+    /// <summary>transformers' own code, executed, and of dynamic scaling its authors' too (<c>tools/make_rope_cases.py</c>); both compute in float32.</summary>
+    [Fact]
+    public void Frequencies_and_factor_are_those_that_transformers_computes()
+    {
+        var path = Path.Combine(Fixtures.RepositoryRoot, "tests", "GradientAtoms.Tests", "Architectures", "Cases", "rope-scaling.json");
+        var (cases, worst, stretched) = (JsonNode.Parse(File.ReadAllText(path))!.AsArray(), new Dictionary<string, double>(StringComparer.Ordinal), 0);
+        foreach (var one in cases)
+        {
+            using var folder = new TemporaryFolder();
+            var config = TinyModels.Config("llama");
+            (config["head_dim"], config["rope_theta"], config["max_position_embeddings"]) = ((int)one!["size"]!, (double)one["theta"]!, (int)one["context"]!);
+            config["rope_scaling"] = one["rope_scaling"]!.DeepClone();
+            File.WriteAllText(folder["config.json"], config.ToJsonString());
+            var read = ModelFactory.FromConfig(ModelConfig.Read(folder["config.json"])).Configuration;
+            var found = read.Rotary().FrequenciesAt((int)one["length"]!);
+            Assert.Equal((double)one["factor"]!, read.RopeScaling!.AttentionFactor, 1e-6);
+            foreach (var expected in new[] { one["frequencies"], one["authors_frequencies"] }.OfType<JsonArray>())
+            {
+                var kind = (string)one["rope_scaling"]!["rope_type"]!;
+                Assert.Equal(found.Length, expected.Count);
+                worst[kind] = expected.Zip(found).Max(pair => Math.Abs((pair.Second / (double)pair.First!) - 1)) is var error && error > worst.GetValueOrDefault(kind) ? error : worst.GetValueOrDefault(kind);
+            }
+
+            stretched += one["authors_frequencies"] is not null && (int)one["length"]! > (int)one["context"]! ? 1 : 0;
+        }
+
+        output.WriteLine(string.Join(", ", worst.Select(pair => string.Create(CultureInfo.InvariantCulture, $"{pair.Key} {pair.Value:g2}"))));
+        Assert.Equal(3, stretched);
+        Assert.All(worst, pair => Assert.InRange(pair.Value, 0, 2e-6));
     }
 
     [Theory]
