@@ -17,7 +17,7 @@ const string usage = """
         Compares a run of the fixture's documents with what PyTorch computed: losses, norms, curvature, whitened cosines.
     spaces --run RUN --labels L [--spaces exact:0.001:center,reference,raw] [--atoms 200] [--seeds s,s,..] [--starts 8] [--nonzeros 4.3]
         Learns dictionaries on a run's gradients in several coordinate spaces, and scores them.
-    steps --run RUN --reference RUN --labels L --data F --out results.json [--first 2001] [--last 5000] [--tasks 8] [--on 20] [--off 40] [--off-tokens N] [--random-shares .12,.25,.5,1] [--random 20] [--neutral N] [--kl .1] [--damping 1] [--extra true]
+    steps --run RUN --reference RUN --labels L --data F --out results.json [--first 2001] [--last 5000] [--tasks 8] [--on 20] [--off 40] [--off-tokens N] [--random-shares .12,.25,.5,1] [--random 20] [--neutral N] [--kl .1] [--damping 1] [--extra true] [--faults true]
         Steps along the best poles of labelled tasks, against random directions and the reference's, on documents that were not seen.
     steps-table RESULTS
         The table of such results again.

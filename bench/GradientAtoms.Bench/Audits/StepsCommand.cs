@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text.Json;
 using GradientAtoms.Bench.Scoring;
+using GradientAtoms.Coordinates;
 using GradientAtoms.Evaluation;
 using GradientAtoms.Runs.Pipeline;
 using GradientAtoms.Steering;
@@ -125,6 +126,12 @@ internal static class StepsCommand
             Measure("data", data, [target], bothWays: true);
             using var gradient = theirs.Gradient(target.ReferenceAtom, target.ReferenceSign, target.Task);
             Measure("reference", gradient, [target], bothWays: false);
+            if (arguments.Has("faults"))
+            {
+                using var misplaced = theirs.Gradient(target.ReferenceAtom, target.ReferenceSign, target.Task, ReferenceFaults.Order);
+                Measure("reference, in the order of names", misplaced, [target], bothWays: false);
+            }
+
             if (!arguments.Has("extra"))
             {
                 continue;

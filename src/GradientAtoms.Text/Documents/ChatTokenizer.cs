@@ -118,6 +118,12 @@ public sealed class ChatTokenizer
     {
         var messages = document.Messages;
         var whole = Encode(document, messages.Count, withPrompt: false);
+        if (options.TrainsAllAfterFirstPrompt)
+        {
+            var prompt = Encode(document, messages.Where(message => message.Role != "assistant"), withPrompt: true);
+            return Finish([Cut(document, document.Id, whole, MaskFrom(whole.Length, prompt.AsSpan().CommonPrefixLength(whole)))], isRewritten: false);
+        }
+
         var trained = new bool[whole.Length];
         var turns = new List<(int Turn, int[] Tokens, int Start)>();
         var isRewritten = false;
@@ -167,9 +173,11 @@ public sealed class ChatTokenizer
         return mask;
     }
 
-    private int[] Encode(Document document, int messageCount, bool withPrompt)
+    private int[] Encode(Document document, int messageCount, bool withPrompt) => Encode(document, document.Messages.Take(messageCount), withPrompt);
+
+    private int[] Encode(Document document, IEnumerable<ChatMessage> messages, bool withPrompt)
     {
-        var rendered = template!.Render([.. document.Messages.Take(messageCount)], context with { AddGenerationPrompt = withPrompt, Tools = document.Tools });
+        var rendered = template!.Render([.. messages], context with { AddGenerationPrompt = withPrompt, Tools = document.Tools });
         return encode(rendered, false); // the template writes the special tokens itself
     }
 

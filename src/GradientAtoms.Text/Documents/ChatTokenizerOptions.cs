@@ -21,6 +21,13 @@ public sealed record ChatTokenizerOptions
     /// <summary>What happens where the template rewrites earlier turns.</summary>
     public RewrittenTurns RewrittenTurns { get; init; } = RewrittenTurns.Split;
 
+    /// <summary>
+    /// A fault of the reference implementation, to compare with it: everything is trained on behind the longest common token prefix of
+    /// the chat and of the chat without its assistant turns, with the generation prompt. That is right for one turn; of a longer chat the
+    /// later questions are trained on too, and the first answer's header. What rows say of single turns is not looked at.
+    /// </summary>
+    public bool TrainsAllAfterFirstPrompt { get; init; }
+
     /// <summary>More variables for the template (<c>enable_thinking</c>).</summary>
     public IReadOnlyDictionary<string, object?> Variables { get; init; } = new Dictionary<string, object?>(StringComparer.Ordinal);
 

@@ -20,6 +20,15 @@ public sealed class ChatTokenizerTests
     }
 
     [Fact]
+    public void The_references_mask_trains_later_questions_too_and_is_the_same_for_one_turn()
+    {
+        var options = new ChatTokenizerOptions { TrainsAllAfterFirstPrompt = true };
+        Assert.Equal("a]yo;[u]so?;[a]no;", Trained(Tokenize(Brackets, Chat("u:hi", "a:yo", "u:so?", "a:no"), options).Documents.Single()));
+        Assert.Equal("yo;", Trained(Tokenize(Brackets, Chat("u:hi", "a:yo"), options).Documents.Single()));
+        Assert.NotNull(Tokenize(Brackets, Chat("u:hi"), options).Rejection);
+    }
+
+    [Fact]
     public void A_turn_that_the_row_leaves_out_of_the_loss_is_not_trained()
     {
         var chat = Chat("u:hi", "a:yo", "u:so?", "a:no");
