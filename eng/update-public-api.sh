@@ -3,7 +3,7 @@
 # API shows in the diff. Shipped lines stay where they are.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-projects="src/GradientAtoms.Text src/GradientAtoms.Models src/GradientAtoms src/GradientAtoms.Runs src/GradientAtoms.Demo"
+projects="src/GradientAtoms.Text src/GradientAtoms.Models src/GradientAtoms src/GradientAtoms.Runs src/GradientAtoms.Demo src/GradientAtoms.Server"
 for project in $projects; do
   echo '#nullable enable' > "$project/PublicAPI.Unshipped.txt"
   [ -f "$project/PublicAPI.Shipped.txt" ] || echo '#nullable enable' > "$project/PublicAPI.Shipped.txt"

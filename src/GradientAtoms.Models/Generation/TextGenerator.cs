@@ -1,6 +1,5 @@
 using GradientAtoms.Models.Adapters;
 using GradientAtoms.Models.Architectures;
-using static TorchSharp.torch;
 
 namespace GradientAtoms.Models.Generation;
 
@@ -24,41 +23,17 @@ public static class TextGenerator
         Action<int>? onToken = null,
         CancellationToken cancellationToken = default)
     {
-        options.Check();
-        CheckPrompt(model, promptTokens);
-        using var inference = inference_mode();
-        using var cache = model.NewCache();
-        var request = new ForwardRequest { Adapters = adapters ?? [], Cache = cache };
-        var sampler = new TokenSampler(options);
-        var tokens = new List<int>();
-        long[] next = [.. promptTokens.Select(id => (long)id)];
-        while (tokens.Count < options.MaxNewTokens)
+        using var sequence = new GenerationSequence(model, promptTokens, options, adapters);
+        while (sequence.Reason is null)
         {
             cancellationToken.ThrowIfCancellationRequested();
-            if (promptTokens.Count + tokens.Count > model.ContextLength)
+            if (sequence.Step() is { } token)
             {
-                return new(tokens, StopReason.Context);
+                onToken?.Invoke(token);
             }
-
-            int token;
-            using (NewDisposeScope())
-            {
-                var hidden = model.HiddenStates(tensor(next, device: model.Device).unsqueeze(0), request); // [1, T, h]
-                var logits = model.Logits(hidden.narrow(1, hidden.shape[1] - 1, 1)).flatten().cpu(); // [V]
-                token = sampler.Choose(logits.data<float>().ToArray());
-            }
-
-            tokens.Add(token);
-            onToken?.Invoke(token);
-            if (options.StopIds.Contains(token))
-            {
-                return new(tokens, StopReason.StopToken);
-            }
-
-            next = [token];
         }
 
-        return new(tokens, StopReason.Length);
+        return new(sequence.Tokens, sequence.Reason.Value);
     }
 
     /// <summary>Checks that a prompt can be run.</summary>

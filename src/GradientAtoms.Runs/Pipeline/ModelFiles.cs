@@ -79,10 +79,21 @@ public sealed class ModelFiles : IDisposable
     public int[] EncodePrompt(string prompt, AuditOptions options)
     {
         ArgumentNullException.ThrowIfNull(options);
+        return EncodeChat([new ChatMessage("user", prompt)], options) ?? Loaded.Tokenizer.Encode(prompt, addSpecialTokens: true);
+    }
+
+    /// <summary>A conversation as this model is asked to go on with it: through the chat template up to the next answer.</summary>
+    /// <param name="messages">The turns, in order.</param>
+    /// <param name="options">Of the audit: its template, where it has one of its own.</param>
+    /// <returns>Token ids; null where there is no template.</returns>
+    /// <exception cref="Text.ChatTemplates.ChatTemplateException">GA2203 to GA2205: the template refuses the conversation, or fails on it.</exception>
+    public int[]? EncodeChat(IReadOnlyList<ChatMessage> messages, AuditOptions options)
+    {
+        ArgumentNullException.ThrowIfNull(options);
         var template = options.ChatTemplate is { } file ? Text.ChatTemplates.ChatTemplateFile.FromFile(file) : Loaded.ChatTemplate;
         return template is null
-            ? Loaded.Tokenizer.Encode(prompt, addSpecialTokens: true)
-            : Loaded.Tokenizer.Encode(template.Render([new ChatMessage("user", prompt)], new() { AddGenerationPrompt = true, Now = options.Date, SpecialTokens = NamesOf(Loaded.SpecialTokens) }));
+            ? null
+            : Loaded.Tokenizer.Encode(template.Render(messages, new() { AddGenerationPrompt = true, Now = options.Date, SpecialTokens = NamesOf(Loaded.SpecialTokens) }));
     }
 
     /// <inheritdoc/>

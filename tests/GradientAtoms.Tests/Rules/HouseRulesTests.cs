@@ -9,7 +9,7 @@ namespace GradientAtoms.Tests.Rules;
 public sealed partial class HouseRulesTests
 {
     // In the order of the arrows: each may refer to those before it.
-    private static readonly string[] Projects = ["GradientAtoms.Text", "GradientAtoms.Models", "GradientAtoms", "GradientAtoms.Runs", "GradientAtoms.Demo", "GradientAtoms.Cli"];
+    private static readonly string[] Projects = ["GradientAtoms.Text", "GradientAtoms.Models", "GradientAtoms", "GradientAtoms.Runs", "GradientAtoms.Demo", "GradientAtoms.Server", "GradientAtoms.Cli"];
 
     private static string Source => Path.Combine(Fixtures.RepositoryRoot, "src");
 
