@@ -18,7 +18,7 @@ public sealed class AnswerEngine : IDisposable
     private readonly AnswerEngineOptions _options;
     private readonly Thread _thread;
     private readonly Lock _door = new();
-    private readonly SemaphoreSlim _wake = new(0);
+    private readonly AutoResetEvent _wake = new(false);
     private readonly Queue<Waiting> _arrived = new();
     private readonly Queue<Action> _tasks = new();
     private readonly CancellationTokenSource _stop = new();
@@ -106,7 +106,7 @@ public sealed class AnswerEngine : IDisposable
             _arrived.Enqueue(new(answer, voice));
         }
 
-        _wake.Release();
+        _wake.Set();
         return answer;
     }
 
@@ -138,6 +138,7 @@ public sealed class AnswerEngine : IDisposable
         var done = new TaskCompletionSource<T>(TaskCreationOptions.RunContinuationsAsynchronously);
         lock (_door)
         {
+            ObjectDisposedException.ThrowIf(_stop.IsCancellationRequested, this);
             _tasks.Enqueue(() =>
             {
                 try
@@ -153,7 +154,7 @@ public sealed class AnswerEngine : IDisposable
             });
         }
 
-        _wake.Release();
+        _wake.Set();
         return done.Task;
     }
 
@@ -165,7 +166,7 @@ public sealed class AnswerEngine : IDisposable
             _stop.Cancel();
         }
 
-        _wake.Release();
+        _wake.Set();
         if (_thread.IsAlive && Thread.CurrentThread != _thread)
         {
             _thread.Join();
@@ -249,7 +250,7 @@ public sealed class AnswerEngine : IDisposable
             if (_active.Count == 0 && _waiting.Count == 0)
             {
                 _gate.Open();
-                _wake.Wait();
+                _wake.WaitOne();
             }
             else
             {
@@ -291,19 +292,13 @@ public sealed class AnswerEngine : IDisposable
     /// <param name="calibrating">The request whose step is calibrated now, to be left alone; null where none is.</param>
     private void Admit(Answer? calibrating = null)
     {
+        DropEnded(calibrating);
         for (var index = 0; index < _waiting.Count;)
         {
             var next = _waiting[index];
             if (next.Answer == calibrating)
             {
                 index++;
-                continue;
-            }
-
-            if (WhyNot(next.Answer) is { } reason)
-            {
-                _waiting.RemoveAt(index);
-                End(next.Answer, reason);
                 continue;
             }
 
@@ -341,6 +336,18 @@ public sealed class AnswerEngine : IDisposable
             }
         }
     }
+
+    /// <summary>Who has gone, or has waited for too long, makes room for others to wait.</summary>
+    private void DropEnded(Answer? calibrating) => _waiting.RemoveAll(waiting =>
+    {
+        if (waiting.Answer == calibrating || WhyNot(waiting.Answer) is not { } reason)
+        {
+            return false;
+        }
+
+        End(waiting.Answer, reason);
+        return true;
+    });
 
     private void Begin(Answer answer, VoiceLease lease, int room)
     {

@@ -1,6 +1,5 @@
 using System.Runtime.CompilerServices;
 using System.Text;
-using GradientAtoms.Text.Documents;
 using Microsoft.Extensions.AI;
 using ChatMessage = GradientAtoms.Text.Documents.ChatMessage;
 

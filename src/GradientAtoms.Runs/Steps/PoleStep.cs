@@ -84,21 +84,34 @@ public sealed class PoleStep : IDisposable
             throw new ArgumentException($"{options.Faults} with {options.Mode}: only {ReferenceFaults.Order} can be made, and only with {StepMode.Gradient}", nameof(options));
         }
 
-        var more = DirectionOf(session, atom, pole, options);
         var documents = TopDocuments(session, pole, options.SignDocuments);
         using var ownNeutral = options.Step is null && neutral is null ? NeutralMeter(session, options.Neutral, cancellationToken) : null;
         neutral ??= ownNeutral;
 
         // A behaviour that acts on some prompts only leaves neutral ones alone while the step explodes on its own: those bound it too.
         using var target = options.Step is null ? new KlMeter(session.Model.Loaded.Model, [adapter], documents, null, cancellationToken) : null;
+        var more = DirectionOf(session, atom, pole, options);
         var turned = false;
         while (true)
         {
             var way = options.Less ? more.Reversed() : more;
-            var calibration = target is null ? null : KlCalibration.Calibrate(
-                adapter, way, neutral!, target, new() { Kl = options.Kl, TargetCap = options.TargetCap, IsLess = options.Less, InitialStep = options.InitialStep }, progress, cancellationToken);
-            var size = options.Step ?? calibration!.Step;
-            var sign = SignCheck.Measure(session.Model.Loaded.Model, adapter, more, documents, size / 4, null, cancellationToken);
+            KlCalibrationResult? calibration;
+            double size;
+            SignCheck sign;
+            try
+            {
+                calibration = target is null ? null : KlCalibration.Calibrate(
+                    adapter, way, neutral!, target, new() { Kl = options.Kl, TargetCap = options.TargetCap, IsLess = options.Less, InitialStep = options.InitialStep }, progress, cancellationToken);
+                size = options.Step ?? calibration!.Step;
+                sign = SignCheck.Measure(session.Model.Loaded.Model, adapter, more, documents, size / 4, null, cancellationToken);
+            }
+            catch
+            {
+                way.Dispose();
+                more.Dispose();
+                throw;
+            }
+
             if (sign.Verdict != SignVerdict.Less || turned)
             {
                 if (options.Less)

@@ -130,17 +130,48 @@ public sealed class AnswerEngineTests(ServedRun served)
     }
 
     [Fact]
-    public async Task A_cancelled_calibration_is_not_kept_and_the_next_one_is_whole()
+    public async Task A_cancelled_calibration_leaves_nothing_and_the_next_one_is_whole()
     {
-        var model = $"{served.Poles[2]}@.17";
-        using var cancelled = new CancellationTokenSource();
-        using var gone = served.Engine.Ask(served.Ask("2 and 3", model, 3), cancelled.Token);
-        await cancelled.CancelAsync();
-        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => gone.ReadTextAsync(Cancellation));
-        using var step = PoleStep.Choose(served.Session, served.Poles[2], new() { Kl = 0.17 });
+        using (var warm = served.Engine.Ask(served.Ask("2 and 3", $"{served.Poles[2]}@-.2", 3), Cancellation))
+        {
+            await warm.ReadTextAsync(Cancellation);
+        }
+
+        var before = await ServedRun.LiveTensorsAsync(served.Engine);
+        var model = $"{served.Poles[2]}@-.17";
+        foreach (var delay in (int[])[0, 10, 30])
+        {
+            using var cancelled = new CancellationTokenSource();
+            using var gone = served.Engine.Ask(served.Ask("2 and 3", model, 400), cancelled.Token);
+            await Task.Delay(delay, Cancellation);
+            await cancelled.CancelAsync();
+            await Assert.ThrowsAnyAsync<OperationCanceledException>(() => gone.ReadTextAsync(Cancellation));
+        }
+
+        Assert.Equal(before, await ServedRun.LiveTensorsAsync(served.Engine));
+        using var step = PoleStep.Choose(served.Session, served.Poles[2], new() { Kl = 0.17, Less = true });
         using var answer = served.Engine.Ask(served.Ask("2 and 3", model, 3), Cancellation);
         await answer.ReadTextAsync(Cancellation);
         Assert.Equal(step.Size, Assert.Single(answer.Steers).Step);
+    }
+
+    [Fact]
+    public async Task Who_waits_and_goes_makes_room_for_the_next_one_to_wait()
+    {
+        using var engine = AnswerEngine.Start(served.Run, ServedRun.Options with { MaxConcurrent = 1, MaxWaiting = 1 });
+        using var first = engine.Ask(served.AskLong(), Cancellation);
+        using (engine.Ask(served.Ask("2 and 3", "adapter", 2), Cancellation))
+        {
+            Assert.Equal(2, engine.Open);
+        }
+
+        for (var wait = 0; engine.Open > 1 && wait < 1000; wait++)
+        {
+            await Task.Delay(1, Cancellation);
+        }
+
+        using var next = engine.Ask(served.Ask("2 and 3", "adapter", 2), Cancellation);
+        Assert.Equal(2, engine.Open);
     }
 
     [Fact]

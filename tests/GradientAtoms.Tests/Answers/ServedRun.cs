@@ -66,9 +66,9 @@ public sealed class ServedRun : IDisposable
         Prompt = Session.Model.EncodePrompt(prompt, Session.Options), Model = model, MaxNewTokens = maxNewTokens, Temperature = temperature, Seed = seed,
     };
 
-    /// <summary>A prompt whose greedy answer is as long as the engine allows.</summary>
+    /// <summary>A prompt whose greedy answer is as long as the engine allows, and shows text soon.</summary>
     public string LongPrompt => _longPrompt ??= Enumerable.Range(0, 200).Select(number => $"{number} and {number}")
-        .First(prompt => Tokens(prompt, [Session.Adapter], Options.MaxNewTokens, temperature: 0).Tokens.Count == Options.MaxNewTokens);
+        .First(prompt => Expected(prompt, [Session.Adapter], 4, temperature: 0).Length > 0 && Tokens(prompt, [Session.Adapter], Options.MaxNewTokens, temperature: 0).Tokens.Count == Options.MaxNewTokens);
 
     /// <summary>Tensors that live on the engine's thread, once it answers nobody.</summary>
     public static async Task<long> LiveTensorsAsync(AnswerEngine engine)
