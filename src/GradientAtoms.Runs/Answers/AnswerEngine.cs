@@ -314,8 +314,9 @@ public sealed class AnswerEngine : IDisposable
                 if (lease is null && calibrating is null)
                 {
                     using var either = CancellationTokenSource.CreateLinkedTokenSource(_stop.Token, next.Answer.CancellationToken);
-                    lease = _models.Take(next.Voice, new Turns(this, null, next.Answer), either.Token);
-                    index = _waiting.IndexOf(next); // others have begun meanwhile
+                    _models.Take(next.Voice, new Turns(this, null, next.Answer), either.Token).Dispose();
+                    index = _waiting.IndexOf(next);
+                    continue; // others have begun meanwhile: there may be no room any more
                 }
 
                 if (lease is null)
