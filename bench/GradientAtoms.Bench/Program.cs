@@ -2,9 +2,11 @@ using System.Runtime.CompilerServices;
 using GradientAtoms.Bench.Audits;
 using GradientAtoms.Bench.Nulls;
 using GradientAtoms.Bench.Scoring;
+using GradientAtoms.Bench.Speed;
 using GradientAtoms.Bench.Worlds;
 using GradientAtoms.Models.Native;
 
+FreedMemory.Keep();
 RuntimeHelpers.RunModuleConstructor(typeof(TorchLibrary).Module.ModuleHandle);
 const string usage = """
     score --codes codes.csv --labels labels.jsonl [--limit N | --documents documents.csv] [--minimum-task 8] [--background general] [--seed 0]
@@ -35,6 +37,8 @@ const string usage = """
         How many poles survive seeds, thirds and nulls at other sizes and penalties.
     detection --out DIR [--seeds 101,102,103] [--rates .005,.01,.02,.03,.05] [--documents 1200]
         Worlds of planted behaviours at several rates: what is found on our coordinates, the reference's, raw gradients, hidden states and tf-idf.
+    pass --run RUN [--model MODEL] [--documents 60] [--rounds 3] [--batch-tokens 1024] [--no-peer]
+        Per-document gradients of a run's documents, against the reference's loop in PyTorch.
     """;
 try
 {
@@ -52,6 +56,7 @@ try
         ["nulls", .. var rest] => NullsCommand.Run(new(rest)),
         ["curve", .. var rest] => CurveCommand.Run(new(rest)),
         ["certificates", .. var rest] => CertificatesCommand.Run(new(rest)),
+        ["pass", .. var rest] => PassCommand.Run(new(rest)),
         ["detection", .. var rest] => DetectionCommand.Run(new(rest)),
         _ => Fail(usage),
     };

@@ -203,21 +203,9 @@ internal sealed class TrainingRun : IDisposable
     /// </summary>
     private (double Loss, Tensor HiddenGradient) LossAtHead(Tensor hidden, TokenBatch batch, long trained)
     {
-        var leaf = hidden.detach().flatten(0, 1).index_select(0, batch.Predicting); // [n, h]
-        var count = leaf.shape[0];
-        var (total, gradients) = (0.0, new List<Tensor>());
-        for (var start = 0L; start < count; start += _options.LogitPositions)
-        {
-            using var scope = NewDisposeScope();
-            var length = Math.Min(_options.LogitPositions, count - start);
-            var part = leaf.narrow(0, start, length).clone().requires_grad_();
-            var loss = TokenLosses.Of(_model, part, batch.Targets.narrow(0, start, length)).sum();
-            gradients.Add((autograd.grad([loss], [part])[0] / trained).MoveToOuterDisposeScope());
-            total += loss.item<float>();
-        }
-
+        var (losses, gradients) = TokenLosses.WithGradient(_model, hidden.detach().flatten(0, 1).index_select(0, batch.Predicting), batch.Targets, _options.LogitPositions);
         var gradient = zeros_like(hidden.detach()).flatten(0, 1); // [B·T, h]
-        gradient.index_copy_(0, batch.Predicting, cat(gradients));
-        return (total / trained, gradient.view(hidden.shape));
+        gradient.index_copy_(0, batch.Predicting, gradients / trained);
+        return (losses.sum(ScalarType.Float64).item<double>() / trained, gradient.view(hidden.shape));
     }
 }

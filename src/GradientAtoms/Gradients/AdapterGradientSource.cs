@@ -42,10 +42,11 @@ public sealed class AdapterGradientSource
         using var tokens = TokenBatch.Of(documents, batch, _model.Device);
         using var recorder = new Recorder(_adapter);
         var hidden = _model.HiddenStates(tokens.Tokens, new() { Adapters = [_adapter], Observer = recorder }); // [B, T, h]
-        var tokenLosses = TokenLosses.Compute(_model, hidden, tokens); // [P]
+        var predicting = hidden.flatten(0, 1).index_select(0, tokens.Predicting); // [P, h]
+        var (tokenLosses, predictingGradients) = TokenLosses.WithGradient(_model, predicting, tokens.Targets);
         var losses = TokenLosses.SumByDocument(tokenLosses, tokens);
         var outputs = _adapter.Modules.Select(module => recorder.Outputs[module.ModuleName]).ToArray();
-        var gradients = autograd.grad([tokenLosses.sum()], outputs);
+        var gradients = autograd.grad([predicting], outputs, [predictingGradients]);
         using var _ = no_grad();
         var maps = new List<MapBatch>();
         for (var i = 0; i < _adapter.Modules.Count; i++)

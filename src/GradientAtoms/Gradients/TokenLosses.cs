@@ -6,6 +6,9 @@ namespace GradientAtoms.Gradients;
 /// <summary>The loss of predicted tokens, the one that gradients, fine-tunes and evaluations have: logits are formed only where a token that is looked at is predicted.</summary>
 public static class TokenLosses
 {
+    private const int LogitBytes = 64 << 20;
+    private const int LeastPositions = 16;
+
     /// <summary>−log p of tokens.</summary>
     /// <param name="model">The model, for its head.</param>
     /// <param name="predicting">Hidden states after the last norm that predict them, <c>[n, h]</c>.</param>
@@ -41,6 +44,32 @@ public static class TokenLosses
         }
 
         return cat(parts).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>−log p of tokens, and the gradient of their sum: the head's part of a backward pass, some positions at a time, so that logits take the memory of those alone.</summary>
+    /// <param name="model">The model, for its head.</param>
+    /// <param name="predicting">Hidden states after the last norm that predict them, <c>[P, h]</c>.</param>
+    /// <param name="targets">The tokens, <c>[P]</c>, int64.</param>
+    /// <param name="logitPositions">Positions whose logits are in memory at a time; null: as many as take 64 MiB.</param>
+    /// <returns>The losses, <c>[P]</c>, in nats, and ∂(their sum)/∂<paramref name="predicting"/>, <c>[P, h]</c>. The caller owns both.</returns>
+    public static (Tensor Losses, Tensor Gradient) WithGradient(CausalLanguageModel model, Tensor predicting, Tensor targets, int? logitPositions = null)
+    {
+        using var scope = NewDisposeScope();
+        var positions = logitPositions ?? Math.Max(LeastPositions, LogitBytes / (sizeof(float) * model.VocabularySize));
+        var (losses, gradients) = (new List<Tensor>(), new List<Tensor>());
+        for (var start = 0L; start < predicting.shape[0]; start += positions)
+        {
+            using var chunk = NewDisposeScope();
+            var length = Math.Min(positions, predicting.shape[0] - start);
+            var hidden = predicting.narrow(0, start, length).detach().requires_grad_();
+            var loss = Of(model, hidden, targets.narrow(0, start, length));
+            gradients.Add(autograd.grad([loss.sum()], [hidden])[0].MoveToOuterDisposeScope());
+            losses.Add(loss.detach().MoveToOuterDisposeScope());
+        }
+
+        return losses.Count == 0
+            ? (zeros([0]).MoveToOuterDisposeScope(), zeros_like(predicting).MoveToOuterDisposeScope())
+            : (cat(losses).MoveToOuterDisposeScope(), cat(gradients).MoveToOuterDisposeScope());
     }
 
     /// <summary>Each document's summed loss, added up in float64 in the order of its tokens.</summary>
