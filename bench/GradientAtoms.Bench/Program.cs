@@ -39,6 +39,16 @@ const string usage = """
         Worlds of planted behaviours at several rates: what is found on our coordinates, the reference's, raw gradients, hidden states and tf-idf.
     pass --run RUN [--model MODEL] [--documents 60] [--rounds 3] [--batch-tokens 1024] [--no-peer]
         Per-document gradients of a run's documents, against the reference's loop in PyTorch.
+    dictionary [--documents 5000] [--sizes 6800,5000] [--atoms 500] [--sparsity .1] [--seed 0] [--algorithms lars,cd]
+        Our learner against scikit-learn's on planted rows.
+    curves [--documents 1000] [--size 1000] [--atoms 100] [--factors .5,1,2,4]
+        What the learner costs against documents, numbers a row and atoms.
+    planned --runs RUN,RUN..
+        What runs were planned to take, beside what they took.
+    algebra [--tokens 16384] [--documents 1500] [--rank 8] [--sizes 576,1536]
+        Covariances, eigenbases and rotations against numpy.
+    benchmarks --run RUN --tiny RUN --out docs/benchmarks.md [--planned RUN,RUN..] [--documents 150] [--rounds 3]
+        All of these, into one page: RUN is an audit of a real model of the llama family, --tiny a demo.
     """;
 try
 {
@@ -57,6 +67,11 @@ try
         ["curve", .. var rest] => CurveCommand.Run(new(rest)),
         ["certificates", .. var rest] => CertificatesCommand.Run(new(rest)),
         ["pass", .. var rest] => PassCommand.Run(new(rest)),
+        ["dictionary", .. var rest] => DictionaryCommand.Run(new(rest)),
+        ["curves", .. var rest] => CurvesCommand.Run(new(rest)),
+        ["planned", .. var rest] => PlannedCommand.Run(new(rest)),
+        ["algebra", .. var rest] => AlgebraCommand.Run(new(rest)),
+        ["benchmarks", .. var rest] => BenchmarksCommand.Run(new(rest)),
         ["detection", .. var rest] => DetectionCommand.Run(new(rest)),
         _ => Fail(usage),
     };

@@ -14,9 +14,11 @@ internal static class PlanCommand
         var arguments = new AuditArguments();
         var command = new GatomsCommand(
             "plan",
-            "What the audit of the same arguments would take in time, memory and disk, and what it would decide and why. Reads the data and the model's header; computes nothing.",
+            "What the audit of the same arguments would take in time, memory and disk, and what it would decide and why. Reads the data, and tries the model on a few batches to see how fast this machine is.",
             "gatoms plan --model base.gguf --adapter my-lora --data chats.jsonl --out runs/mine --memory 6GiB");
         arguments.AddTo(command);
+        var noProbe = Opt.Flag("--no-probe", "Reads no weights and measures nothing: times are those of another machine, memory is estimated from shapes.");
+        command.Options.Add(noProbe);
         command.Body = context =>
         {
             var options = arguments.Read(context.Parse);
@@ -24,6 +26,12 @@ internal static class PlanCommand
             var tokens = context.Track(ladder => Tokenize(options, set, ladder, context.CancellationToken));
             var model = LoadedModel.Describe(options.Model);
             var request = Request(options, model, tokens);
+            if (!context.Parse.GetValue(noProbe))
+            {
+                using var files = new ModelFiles(options.Model, options.Device, options.Adapter);
+                request = request with { Speeds = context.Track(ladder => SpeedProbe.Measure(files, options, tokens.Documents, ladder, context.CancellationToken)) };
+            }
+
             var plan = Planner.Plan(request);
             context.Print(
                 "gatoms/plan",

@@ -24,6 +24,7 @@ public static class AuditPlan
         VocabularySize = model.VocabularySize,
         Layout = Layout(options, model),
         Atoms = options.Atoms ?? Math.Clamp((int)(documents.Count * (1 - options.HeldOut)) / 8, 1, 200),
+        Starts = options.Starts,
         Nulls = options.Nulls,
         Coordinates = options.Coordinates,
         SketchSize = options.SketchSize,

@@ -1,3 +1,5 @@
+using System.Text.Json;
+using System.Text.Json.Nodes;
 using GradientAtoms.Runs.Files;
 using GradientAtoms.Runs.Planning;
 using GradientAtoms.Runs.Stages;
@@ -16,6 +18,8 @@ internal sealed record CoordinateChoice(CoordinateKind Kind, int SketchSize);
 internal static class PlanStage
 {
     public const string Name = "plan";
+
+    private const double LongSeconds = 120;
 
     public static Stage Create(AuditOptions options, ModelFiles model) => new()
     {
@@ -38,11 +42,33 @@ internal static class PlanStage
         context.Progress?.Report(new(Name, 0, 1, "plans"));
         var documents = DocumentsStage.ReadTokens(context.Folder, DocumentsStage.ReadTexts(context.Folder));
         var request = AuditPlan.Request(options, model.Description, documents);
+
+        // A probe takes seconds and the weights: it is for runs of minutes, and for those that have a time to keep.
+        var isLong = Planner.Plan(request with { Budget = Budget.Unlimited }).Seconds > LongSeconds;
+        if (options.Time is not null || isLong)
+        {
+            request = request with { Speeds = SpeedProbe.Measure(model, options, documents, context.Progress, context.CancellationToken) };
+            context.Notes["probed"] = JsonSerializer.SerializeToNode(request.Speeds, RunJson.Indented);
+        }
+
         var (choice, why) = Kept(context.Folder, options, request.Layout.Size) is { } kept ? (kept, "as the run's gradients are kept already") : Decide(options, request);
         context.Notes["coordinates"] = choice.Kind.ToString().ToLowerInvariant();
         context.Notes["sketch_size"] = choice.SketchSize;
         context.Notes["why"] = why;
+        Predict(context, request with { Coordinates = choice.Kind, SketchSize = choice.SketchSize });
         context.Progress?.Report(new(Name, 1, 1, "plans", $"{(choice.Kind == CoordinateKind.Sketch ? $"sketches of {choice.SketchSize} numbers" : choice.Kind.ToString().ToLowerInvariant())}: {why}"));
+    }
+
+    // Beside what each stage then takes, which run.json has as well.
+    private static void Predict(StageContext context, PlanRequest request)
+    {
+        var plan = Planner.Plan(request with { Budget = Budget.Unlimited });
+        context.Notes["predicted"] = new JsonObject([.. plan.Stages.Select(stage => KeyValuePair.Create<string, JsonNode?>(stage.Name, new JsonObject
+        {
+            ["seconds"] = Math.Round(stage.Seconds, 1),
+            ["memory_bytes"] = stage.MemoryBytes,
+        }))]);
+        context.Notes["predicted_disk_bytes"] = plan.DiskBytes;
     }
 
     private static (CoordinateChoice Choice, string Why) Decide(AuditOptions options, PlanRequest request)

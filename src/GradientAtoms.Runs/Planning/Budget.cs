@@ -9,6 +9,9 @@ public sealed record Budget(long MemoryBytes, long DiskBytes, double? TimeSecond
     /// <summary>Left free on the disk by <see cref="For"/>: 2 GiB.</summary>
     public const long DiskReserve = 2L << 30;
 
+    /// <summary>No limit at all.</summary>
+    public static Budget Unlimited { get; } = new(long.MaxValue, long.MaxValue);
+
     /// <summary>
     /// What the machine has: all of the memory that the process may have, and the free disk at a folder with what the run already
     /// takes there (so that a run that goes on sees the same limit as when it began), less <see cref="DiskReserve"/>.

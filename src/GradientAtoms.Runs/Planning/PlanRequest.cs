@@ -17,6 +17,13 @@ public sealed record Speeds
     /// <summary>Numbers of gradients that go into a sketch, a second, on one thread: 1.1e8 to 2.2e8 were measured for sketches of 16,384 to 256 numbers.</summary>
     public double SketchedNumbers { get; init; } = 1.5e8;
 
+    /// <summary>Memory that the heaviest batch was seen to take beside the model; null: estimated from the model's shapes.</summary>
+    public long? ActivationBytes { get; init; }
+
+    /// <summary>Tokens a second through a model, forward and backward to the activations.</summary>
+    /// <param name="parameterCount">Its weights.</param>
+    public double TokensPerSecond(long parameterCount) => ModelFlops / (4 * parameterCount);
+
     /// <summary>The same machine with a measured speed of the model.</summary>
     /// <param name="tokensPerSecond">Tokens a second, forward and backward to the activations.</param>
     /// <param name="parameterCount">Weights of that model.</param>
@@ -49,6 +56,9 @@ public sealed record PlanRequest
 
     /// <summary>Atoms, K.</summary>
     public required int Atoms { get; init; }
+
+    /// <summary>Starts of the learner.</summary>
+    public int Starts { get; init; } = 1;
 
     /// <summary>Nulls that poles are told from chance with; 0: no certificates.</summary>
     public int Nulls { get; init; }

@@ -13,8 +13,17 @@ public static class Planner
     private const long TileColumns = 16_384; // of all rows, in memory at a time while they are streamed
     private const int SmallestSketch = 4096;
 
-    // Floating-point operations of the learner for each entry of [N, k] and atom; 5,000 x 6,800 rows and 500 atoms took 29 s at 120 GFLOP/s.
-    private const double LearnerFlops = 205;
+    // A start of the learner: floating-point operations for each entry of [N, k] and atom, and what its rounds take however small they are.
+    // Measured: 13.3 s for 5,000 x 6,800 rows and 500 atoms, .27 s for 1,000 x 1,000 and 100, .49 s for 4,000 x 1,000 and 100, at 190 GFLOP/s.
+    private const double LearnerFlops = 145;
+    private const double LearnerSeconds = 0.2;
+
+    // Dictionaries learnt for certificates beside the nulls: other seeds, and parts of the documents.
+    private const int OtherDictionaries = 8;
+
+    // Documents through the model that the self-check takes, one at a time: autograd, alone, and on both sides for finite differences.
+    private const int SelfCheckPasses = 12;
+    private const double AloneCost = 1.5;
 
     /// <summary>Plans a run.</summary>
     /// <param name="request">Sizes, wishes and limits.</param>
@@ -146,7 +155,9 @@ public static class Planner
         var covarianceFlops = request.Layout.Maps.DistinctBy(map => map.InputName, StringComparer.Ordinal).Sum(map => 2.0 * map.InputSize * map.InputSize)
             + request.Layout.Maps.Sum(map => 2.0 * map.OutputSize * map.OutputSize);
         var share = (double)sample / documents;
-        var curvature = (share * (pass + (request.Tokens * covarianceFlops / speeds.MatrixFlops))) + (sample * rotation) + Disk(sample, 4 * parameters) + EigenSeconds(request);
+        var selfCheck = SelfCheckPasses * AloneCost * pass / documents;
+        var sums = 2.0 * (sample / block) * covariance / speeds.DiskBytes;
+        var curvature = (share * (pass + (request.Tokens * covarianceFlops / speeds.MatrixFlops))) + selfCheck + sums + (sample * rotation) + Disk(sample, 2 * parameters) + EigenSeconds(request);
         stages.Add(new(isSketch ? "sample" : "gradients", curvature + (isSketch ? sample * parameters / speeds.SketchedNumbers : 0), inPass + (2 * covariance)));
         if (isSketch)
         {
@@ -160,14 +171,14 @@ public static class Planner
             stages.Add(new("coordinates", gram + Disk(documents, rowSize), RuntimeBytes + (documents * documents * 8 * 4) + (2 * tile)));
         }
 
-        stages.Add(new("dictionary", LearnerFlops * documents * dictionarySize * atoms / speeds.MatrixFlops,
+        var learner = LearnerSeconds + (LearnerFlops * documents * dictionarySize * atoms / speeds.MatrixFlops);
+        stages.Add(new("dictionary", request.Starts * learner,
             RuntimeBytes + (((2 * documents * dictionarySize) + (3 * atoms * dictionarySize) + (4 * documents * atoms)) * 4)));
         if (request.Nulls > 0)
         {
-            // A start each for nulls, and for a dozen of other seeds and parts of the documents; a null's rows take an orthonormal basis in float64.
-            var learner = LearnerFlops * documents * dictionarySize * atoms / speeds.MatrixFlops;
-            var rows = 8.0 * documents * dictionarySize * Math.Min(documents, dictionarySize) / speeds.MatrixFlops;
-            stages.Add(new("certificates", ((request.Nulls + 12) * learner) + (request.Nulls * rows), RuntimeBytes + (4 * 8 * documents * dictionarySize)));
+            // A start each; a null's rows take an orthonormal basis in float64.
+            var rows = 2 * 8.0 * documents * dictionarySize * Math.Min(documents, dictionarySize) / speeds.MatrixFlops;
+            stages.Add(new("certificates", ((request.Nulls + OtherDictionaries) * learner) + (request.Nulls * rows), RuntimeBytes + (4 * 8 * documents * dictionarySize)));
         }
 
         stages.Add(isSketch
@@ -187,6 +198,11 @@ public static class Planner
 
     private static long ActivationBytes(PlanRequest request)
     {
+        if (request.Speeds.ActivationBytes is { } measured)
+        {
+            return measured;
+        }
+
         // Inputs and output gradients of every map, and about as much again inside of the model; logits of trained tokens, with their gradient.
         var tokens = Math.Max(request.BatchTokens, (long)request.LongestDocument);
         var perToken = request.Layout.Maps.Sum(map => (long)map.InputSize + map.OutputSize) * 4 * 3;

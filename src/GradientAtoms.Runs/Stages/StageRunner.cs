@@ -54,7 +54,7 @@ public sealed class StageRunner(RunFolder folder)
                 Notes = (JsonObject)context.Notes.DeepClone(),
                 Checks = [.. context.Checks],
                 Seconds = Math.Round(watch.Elapsed.TotalSeconds, 3),
-                PeakMemoryBytes = PeakMemory(),
+                PeakMemoryBytes = ProcessMemory.Peak(),
             };
         }
         catch (Exception exception)
@@ -185,11 +185,5 @@ public sealed class StageRunner(RunFolder folder)
         {
             File.Delete(folder.PathOf(output.Path));
         }
-    }
-
-    private static long PeakMemory()
-    {
-        using var process = Process.GetCurrentProcess();
-        return process.PeakWorkingSet64;
     }
 }

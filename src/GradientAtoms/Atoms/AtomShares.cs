@@ -24,13 +24,13 @@ public sealed record AtomShares(IReadOnlyList<double> Atoms, double Unexplained)
         }
 
         var (gram, explained, total) = (SparseCoder.Gram(atoms), new double[codes.AtomCount], 0d);
-        var norms = new double[codes.DocumentCount];
+        var norms = SparseCoder.Energies(rows);
         using var wide = atoms.to(ScalarType.Float64);
         using var transposed = wide.t();
         for (var first = 0; first < codes.DocumentCount; first += SparseCoder.BlockSize)
         {
             var count = Math.Min(SparseCoder.BlockSize, codes.DocumentCount - first);
-            var products = SparseCoder.Products(rows, transposed, first, count, ScalarType.Float64, norms);
+            var products = SparseCoder.Products(rows, transposed, first, count, ScalarType.Float64);
             for (var document = first; document < first + count; document++)
             {
                 var weight = rowEnergies?[document] ?? 1;

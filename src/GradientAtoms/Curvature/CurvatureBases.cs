@@ -52,12 +52,12 @@ public sealed class CurvatureBases : IDisposable
     /// <summary>Rotates flat gradients into the eigenbases, map by map: Q_Sᵀ G Q_A.</summary>
     /// <param name="rows"><c>[n, d]</c>, float32.</param>
     /// <returns><c>[n, d]</c>; same norms and products as the rows. The caller owns it.</returns>
-    public Tensor Rotate(Tensor rows) => Turn(rows, (gradient, output, input) => output.Vectors.t().matmul(gradient.matmul(input.Vectors)));
+    public Tensor Rotate(Tensor rows) => Turn(rows, basis => basis.Vectors.t());
 
     /// <summary>Rotates back: Q_S R Q_Aᵀ.</summary>
     /// <param name="rotated"><c>[n, d]</c>, float32.</param>
     /// <returns><c>[n, d]</c>. The caller owns it.</returns>
-    public Tensor RotateBack(Tensor rotated) => Turn(rotated, (gradient, output, input) => output.Vectors.matmul(gradient.matmul(input.Vectors.t())));
+    public Tensor RotateBack(Tensor rotated) => Turn(rotated, basis => basis.Vectors);
 
     /// <summary>Kronecker's guess of the eigenvalues: λ_S,i · λ_A,j, per token.</summary>
     /// <returns><c>[d]</c>, float64. The caller owns it.</returns>
@@ -76,7 +76,9 @@ public sealed class CurvatureBases : IDisposable
         }
     }
 
-    private Tensor Turn(Tensor rows, Func<Tensor, EigenBasis, EigenBasis, Tensor> turn)
+    // L G Rᵀ of every document. Outputs lie before documents meanwhile, so that each side is one product for all of them: one a
+    // document is many times slower where a side is as small as the rank.
+    private Tensor Turn(Tensor rows, Func<EigenBasis, Tensor> side)
     {
         using var scope = NewDisposeScope();
         var count = rows.shape[0];
@@ -84,8 +86,10 @@ public sealed class CurvatureBases : IDisposable
         foreach (var map in Layout.Maps)
         {
             using var inner = NewDisposeScope();
-            var gradient = rows.narrow(1, map.Offset, map.Size).reshape(count, map.OutputSize, map.InputSize); // [n, out, in]
-            turned.narrow(1, map.Offset, map.Size).copy_(turn(gradient, Output(map), Input(map)).reshape(count, map.Size));
+            var gradient = rows.narrow(1, map.Offset, map.Size).reshape(count, map.OutputSize, map.InputSize).transpose(0, 1).reshape(map.OutputSize, -1); // [out, n · in]
+            var left = side(Output(map)).matmul(gradient).view(map.OutputSize * count, map.InputSize);
+            var both = left.matmul(side(Input(map)).t()).view(map.OutputSize, count, map.InputSize);
+            turned.narrow(1, map.Offset, map.Size).view(count, map.OutputSize, map.InputSize).copy_(both.transpose(0, 1));
         }
 
         return turned.MoveToOuterDisposeScope();

@@ -10,6 +10,7 @@ namespace GradientAtoms.DictionaryLearning;
 internal static class AtomUpdate
 {
     private const int BlockSize = 2048;
+    private const int ColumnBlock = 512;
 
     /// <summary>Replaces the atoms in place, each once a sweep. Atoms without a document stay as they are.</summary>
     /// <param name="rows"><c>[N, k]</c>.</param>
@@ -46,27 +47,37 @@ internal static class AtomUpdate
         }
     }
 
-    private static float[] WeightedRows(Tensor rows, RowCodes[] codes, int atomCount)
+    /// <summary>C = AᵀX, <c>[K, k]</c> row-major. A document has a few codes only, so rows are added to the atoms they are of.</summary>
+    /// <param name="rows"><c>[N, k]</c>.</param>
+    /// <param name="codes">The codes of each row.</param>
+    /// <param name="atomCount">K.</param>
+    internal static float[] WeightedRows(Tensor rows, RowCodes[] codes, int atomCount)
     {
         using var scope = NewDisposeScope();
-        var sum = zeros([atomCount, rows.shape[1]], ScalarType.Float32, rows.device);
+        var size = (int)rows.shape[1];
+        var sums = new float[atomCount * size];
         for (var first = 0; first < codes.Length; first += BlockSize)
         {
             using var block = NewDisposeScope();
-            var count = Math.Min(BlockSize, codes.Length - first);
-            var dense = zeros([count, atomCount], ScalarType.Float32);
-            var entries = MemoryMarshal.Cast<byte, float>(dense.bytes);
-            for (var row = 0; row < count; row++)
-            {
-                var rowCodes = codes[first + row];
-                for (var entry = 0; entry < rowCodes.Atoms.Length; entry++)
-                    entries[(row * atomCount) + rowCodes.Atoms[entry]] = (float)rowCodes.Values[entry];
-            }
+            var (start, count) = (first, Math.Min(BlockSize, codes.Length - first));
+            var values = rows.narrow(0, start, count).to(ScalarType.Float32).cpu().contiguous();
 
-            sum.addmm_(dense.to(rows.device).t(), rows.narrow(0, first, count).to(ScalarType.Float32), 1, 1);
+            // By columns, so that the sums of a thread stay in its cache and no two threads write to one place.
+            Parallel.For(0, (size + ColumnBlock - 1) / ColumnBlock, new ParallelOptions { MaxDegreeOfParallelism = get_num_threads() }, part =>
+            {
+                var (column, width) = (part * ColumnBlock, Math.Min(ColumnBlock, size - (part * ColumnBlock)));
+                var entries = MemoryMarshal.Cast<byte, float>(values.bytes);
+                for (var row = 0; row < count; row++)
+                {
+                    var rowCodes = codes[start + row];
+                    var source = entries.Slice((row * size) + column, width);
+                    for (var entry = 0; entry < rowCodes.Atoms.Length; entry++)
+                        Spans.AddScaled(sums.AsSpan((rowCodes.Atoms[entry] * size) + column, width), source, (float)rowCodes.Values[entry]);
+                }
+            });
         }
 
-        return MemoryMarshal.Cast<byte, float>(sum.cpu().contiguous().bytes).ToArray();
+        return sums;
     }
 
     /// <summary>B = AᵀA by row, where it is not zero, in ascending order: most atoms never meet in a document.</summary>

@@ -29,9 +29,10 @@ public static class DictionaryLearner
         var sparsity = options.Sparsity;
         var objectives = new List<double>();
         State? best = null;
+        var energies = SparseCoder.Energies(rows);
         for (var start = 0; start < options.Starts; start++)
         {
-            var state = new State(rows, options, sparsity, start);
+            var state = new State(rows, energies, options, sparsity, start);
             state.Learn(progress, cancellationToken);
             // Objectives compare only at one penalty: the first start finds it for all.
             sparsity = state.Sparsity;
@@ -64,18 +65,20 @@ public static class DictionaryLearner
         private readonly bool _isSearching;
         private readonly int _start;
         private readonly int _size;
+        private readonly double[] _energies; // [N]
         private readonly float[] _atoms; // [K, k]
         private RowCodes[] _codes;
         private int _rounds;
         private int _reseeded;
         private bool _converged;
 
-        public State(Tensor rows, DictionaryOptions options, double? sparsity, int start)
+        public State(Tensor rows, double[] energies, DictionaryOptions options, double? sparsity, int start)
         {
             (_rows, _options, _start, _size) = (rows, options, start, (int)rows.shape[1]);
             _isSearching = sparsity is null;
             Sparsity = sparsity ?? 0.1;
             _codes = SparseCoder.Nothing(rows);
+            _energies = energies;
             _atoms = FirstAtoms();
         }
 
@@ -177,7 +180,7 @@ public static class DictionaryLearner
         {
             using var atoms = Atoms();
             var options = new SparseCodingOptions { Sparsity = Sparsity, Codes = _options.Codes, Tolerance = tolerance };
-            var pass = SparseCoder.Run(_rows, atoms, _codes, options, precision, null, cancellationToken);
+            var pass = SparseCoder.Run(_rows, atoms, _energies, _codes, options, precision, null, cancellationToken);
             _codes = pass.Codes;
             return pass;
         }

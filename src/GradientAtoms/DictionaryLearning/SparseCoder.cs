@@ -30,7 +30,7 @@ public static class SparseCoder
         }
 
         RequireFinite(rows);
-        var pass = Run(rows, atoms, Nothing(rows), options, ScalarType.Float64, progress, cancellationToken);
+        var pass = Run(rows, atoms, Energies(rows), Nothing(rows), options, ScalarType.Float64, progress, cancellationToken);
         return new(
             ToSparse(pass.Codes, (int)atoms.shape[0]),
             pass.Objective,
@@ -46,10 +46,11 @@ public static class SparseCoder
         public double MeanNonzeros => Codes.Length == 0 ? 0 : Codes.Sum(codes => (double)codes.Atoms.Length) / Codes.Length;
     }
 
-    /// <summary>Encodes every row, beginning from given codes. The precision is that of the products of rows and atoms; codes are always found in float64.</summary>
+    /// <summary>Encodes every row, beginning from given codes; energies are those of <see cref="Energies"/>. The precision is that of the products of rows and atoms; codes are always found in float64.</summary>
     internal static Pass Run(
         Tensor rows,
         Tensor atoms,
+        double[] energies,
         RowCodes[] start,
         SparseCodingOptions options,
         ScalarType precision,
@@ -60,7 +61,6 @@ public static class SparseCoder
         var gram = Gram(atoms);
         var codes = new RowCodes[documentCount];
         var results = new RowResult[documentCount];
-        var energies = new double[documentCount];
         using var wide = atoms.to(precision);
         using var transposed = wide.t();
         var threads = new ParallelOptions { MaxDegreeOfParallelism = get_num_threads(), CancellationToken = cancellationToken };
@@ -68,7 +68,7 @@ public static class SparseCoder
         {
             cancellationToken.ThrowIfCancellationRequested();
             var count = Math.Min(BlockSize, documentCount - first);
-            var products = Products(rows, transposed, first, count, precision, energies);
+            var products = Products(rows, transposed, first, count, precision);
             var offset = first;
             Parallel.For(
                 0,
@@ -134,14 +134,25 @@ public static class SparseCoder
         return MemoryMarshal.Cast<byte, double>(wide.matmul(wide.t()).cpu().contiguous().bytes).ToArray();
     }
 
-    /// <summary>Products of a block of rows with the atoms, <c>[B, K]</c> row-major; the squared norms of the rows go to their places in energies.</summary>
-    internal static double[] Products(Tensor rows, Tensor transposedAtoms, int first, int count, ScalarType precision, double[] energies)
+    /// <summary>Squared norms of the rows, <c>[N]</c>.</summary>
+    internal static double[] Energies(Tensor rows)
+    {
+        var energies = new double[rows.shape[0]];
+        for (var first = 0; first < energies.Length; first += BlockSize)
+        {
+            using var scope = NewDisposeScope();
+            var squares = rows.narrow(0, first, Math.Min(BlockSize, energies.Length - first)).to(ScalarType.Float64).square().sum(1).cpu();
+            MemoryMarshal.Cast<byte, double>(squares.bytes).CopyTo(energies.AsSpan(first));
+        }
+
+        return energies;
+    }
+
+    /// <summary>Products of a block of rows with the atoms, <c>[B, K]</c> row-major.</summary>
+    internal static double[] Products(Tensor rows, Tensor transposedAtoms, int first, int count, ScalarType precision)
     {
         using var scope = NewDisposeScope();
-        var block = rows.narrow(0, first, count).to(precision); // [B, k]
-        var products = block.matmul(transposedAtoms).to(ScalarType.Float64).cpu().contiguous(); // [B, K]
-        var squares = block.square().sum(1, type: ScalarType.Float64).cpu();
-        MemoryMarshal.Cast<byte, double>(squares.bytes).CopyTo(energies.AsSpan(first, count));
+        var products = rows.narrow(0, first, count).to(precision).matmul(transposedAtoms).to(ScalarType.Float64).cpu().contiguous(); // [B, K]
         return MemoryMarshal.Cast<byte, double>(products.bytes).ToArray();
     }
 }

@@ -79,18 +79,13 @@ public sealed class AdapterGradientSource
             }
         }
 
-        foreach (var map in batch.Maps)
+        using var scope = NewDisposeScope();
+        var isFinite = stack([.. batch.Maps.Select(map => isfinite(map.DocumentGradients.sum([1, 2])))]); // [maps, B]
+        if (!isFinite.all().item<bool>())
         {
-            using var scope = NewDisposeScope();
-            var sums = map.DocumentGradients.sum([1, 2]); // [B]
-            if (isfinite(sums).all().item<bool>())
-            {
-                continue;
-            }
-
-            var row = (int)isfinite(sums).to(ScalarType.Int64).argmin().item<long>();
+            var first = (int)isFinite.flatten().to(ScalarType.Int64).argmin().item<long>();
             throw new NumericalException(
-                $"document {documents[batch.Documents[row]].Id}, module {map.Map.Name}",
+                $"document {documents[batch.Documents[first % batch.Documents.Count]].Id}, module {batch.Maps[first / batch.Documents.Count].Map.Name}",
                 "its gradient is not finite",
                 "Check the adapter's weights (gatoms inspect ADAPTER), or leave the document out.");
         }
