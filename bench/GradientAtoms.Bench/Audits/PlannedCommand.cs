@@ -33,7 +33,7 @@ internal static class PlannedCommand
             var (seconds, took, memory, peak) = (0.0, 0.0, 0L, 0L);
             foreach (var (name, value) in predicted)
             {
-                var stage = run.Manifest.Stage(name == "tune" ? "adapter" : name) ?? throw new ArgumentException($"{path} has no stage {name}");
+                var stage = run.Manifest.Stage(name) ?? throw new ArgumentException($"{path} has no stage {name}");
                 var (expected, measured) = ((double)value!["seconds"]!, stage.Seconds ?? 0);
                 (seconds, took) = (seconds + expected, took + measured);
                 (memory, peak) = (Math.Max(memory, (long)value["memory_bytes"]!), Math.Max(peak, stage.PeakMemoryBytes ?? 0));

@@ -63,10 +63,11 @@ internal static class PlanStage
     private static void Predict(StageContext context, PlanRequest request)
     {
         var plan = Planner.Plan(request with { Budget = Budget.Unlimited });
-        context.Notes["predicted"] = new JsonObject([.. plan.Stages.Select(stage => KeyValuePair.Create<string, JsonNode?>(stage.Name, new JsonObject
+        string StageOf(PlannedStage planned) => planned.Name switch { "tune" => AdapterStage.Name, "sample" => GradientsStage.Name, var name => name };
+        context.Notes["predicted"] = new JsonObject([.. plan.Stages.GroupBy(StageOf, StringComparer.Ordinal).Select(stage => KeyValuePair.Create<string, JsonNode?>(stage.Key, new JsonObject
         {
-            ["seconds"] = Math.Round(stage.Seconds, 1),
-            ["memory_bytes"] = stage.MemoryBytes,
+            ["seconds"] = Math.Round(stage.Sum(part => part.Seconds), 1),
+            ["memory_bytes"] = stage.Max(part => part.MemoryBytes),
         }))]);
         context.Notes["predicted_disk_bytes"] = plan.DiskBytes;
     }

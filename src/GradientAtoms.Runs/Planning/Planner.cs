@@ -9,14 +9,20 @@ public static class Planner
     public const int LargestExact = 10_000;
 
     private const long Gib = 1L << 30;
-    private const long RuntimeBytes = 400L << 20; // An allowance for .NET and libtorch before the first tensor.
+    private const long RuntimeBytes = 550L << 20; // An allowance for .NET and libtorch before the first tensor, and for memory that is free but kept.
     private const long TileColumns = 16_384; // of all rows, in memory at a time while they are streamed
     private const int SmallestSketch = 4096;
 
-    // A start of the learner: floating-point operations for each entry of [N, k] and atom, and what its rounds take however small they are.
-    // Measured: 13.3 s for 5,000 x 6,800 rows and 500 atoms, .27 s for 1,000 x 1,000 and 100, .49 s for 4,000 x 1,000 and 100, at 190 GFLOP/s.
+    // A start of the learner: floating-point operations for each entry of [N, k] and atom, and seconds a document for its codes.
+    // Measured: 13.3 s for 5,000 x 6,800 rows and 500 atoms, .19 s for 1,140 x 1,140 and 34, .025 s for 95 x 95 and 11, at 190 GFLOP/s.
     private const double LearnerFlops = 145;
-    private const double LearnerSeconds = 0.2;
+    private const double CodesSeconds = 2e-4;
+
+    // Seconds a document and atom for the scores of a dictionary's poles: 11.7 s for 28 dictionaries of 570 documents and 71 atoms.
+    private const double ScoreSeconds = 7e-6;
+
+    // Eigenvectors of a symmetric matrix in float64, in float32 operations for each n³.
+    private const double EigenFlops = 18;
 
     // Dictionaries learnt for certificates beside the nulls: other seeds, and parts of the documents.
     private const int OtherDictionaries = 8;
@@ -156,7 +162,7 @@ public static class Planner
             + request.Layout.Maps.Sum(map => 2.0 * map.OutputSize * map.OutputSize);
         var share = (double)sample / documents;
         var selfCheck = SelfCheckPasses * AloneCost * pass / documents;
-        var sums = 2.0 * (sample / block) * covariance / speeds.DiskBytes;
+        var sums = (double)(sample / block) * covariance / speeds.DiskBytes;
         var curvature = (share * (pass + (request.Tokens * covarianceFlops / speeds.MatrixFlops))) + selfCheck + sums + (sample * rotation) + Disk(sample, 2 * parameters) + EigenSeconds(request);
         stages.Add(new(isSketch ? "sample" : "gradients", curvature + (isSketch ? sample * parameters / speeds.SketchedNumbers : 0), inPass + (2 * covariance)));
         if (isSketch)
@@ -167,18 +173,18 @@ public static class Planner
         else
         {
             // Gram matrices of raw and whitened rows, eigenvectors in float64, and the coordinates.
-            var gram = (4.0 * documents * documents * parameters / speeds.MatrixFlops) + (25.0 * documents * documents * documents / speeds.MatrixFlops * 4);
+            var gram = (4.0 * documents * documents * parameters / speeds.MatrixFlops) + (3 * EigenFlops * documents * documents * documents / speeds.MatrixFlops);
             stages.Add(new("coordinates", gram + Disk(documents, rowSize), RuntimeBytes + (documents * documents * 8 * 4) + (2 * tile)));
         }
 
-        var learner = LearnerSeconds + (LearnerFlops * documents * dictionarySize * atoms / speeds.MatrixFlops);
+        var learner = (CodesSeconds * documents) + (LearnerFlops * documents * dictionarySize * atoms / speeds.MatrixFlops);
         stages.Add(new("dictionary", request.Starts * learner,
             RuntimeBytes + (((2 * documents * dictionarySize) + (3 * atoms * dictionarySize) + (4 * documents * atoms)) * 4)));
         if (request.Nulls > 0)
         {
             // A start each; a null's rows take an orthonormal basis in float64.
             var rows = 2 * 8.0 * documents * dictionarySize * Math.Min(documents, dictionarySize) / speeds.MatrixFlops;
-            stages.Add(new("certificates", ((request.Nulls + OtherDictionaries) * learner) + (request.Nulls * rows), RuntimeBytes + (4 * 8 * documents * dictionarySize)));
+            stages.Add(new("certificates", ((request.Nulls + OtherDictionaries) * (learner + (ScoreSeconds * documents * atoms))) + (request.Nulls * rows), RuntimeBytes + (4 * 8 * documents * dictionarySize)));
         }
 
         stages.Add(isSketch
@@ -191,7 +197,7 @@ public static class Planner
     private static double PassSeconds(PlanRequest request) => request.Tokens * 4.0 * request.ModelParameters / request.Speeds.ModelFlops;
 
     private static double EigenSeconds(PlanRequest request) =>
-        25 * 4 / request.Speeds.MatrixFlops * (request.Layout.Maps.DistinctBy(map => map.InputName, StringComparer.Ordinal).Sum(map => Math.Pow(map.InputSize, 3)) + request.Layout.Maps.Sum(map => Math.Pow(map.OutputSize, 3)));
+        EigenFlops / request.Speeds.MatrixFlops * (request.Layout.Maps.DistinctBy(map => map.InputName, StringComparer.Ordinal).Sum(map => Math.Pow(map.InputSize, 3)) + request.Layout.Maps.Sum(map => Math.Pow(map.OutputSize, 3)));
 
     private static long CovarianceEntries(PlanRequest request) =>
         request.Layout.Maps.DistinctBy(map => map.InputName, StringComparer.Ordinal).Sum(map => (long)map.InputSize * map.InputSize) + request.Layout.Maps.Sum(map => (long)map.OutputSize * map.OutputSize);
