@@ -49,6 +49,8 @@ const string usage = """
         Covariances, eigenbases and rotations against numpy.
     benchmarks --run RUN --tiny RUN --out docs/benchmarks.md [--planned RUN,RUN..] [--documents 150] [--rounds 3]
         All of these, into one page: RUN is an audit of a real model of the llama family, --tiny a demo.
+    kills --gatoms PROGRAM --model M --data F --out DIR [--adapter A] [--kills 50] [--limit 96] [--nulls 2] [--seed 0]
+        An audit killed at random moments and started again, against one that was left alone, byte for byte.
     """;
 try
 {
@@ -72,6 +74,7 @@ try
         ["planned", .. var rest] => PlannedCommand.Run(new(rest)),
         ["algebra", .. var rest] => AlgebraCommand.Run(new(rest)),
         ["benchmarks", .. var rest] => BenchmarksCommand.Run(new(rest)),
+        ["kills", .. var rest] => KillsCommand.Run(new(rest)),
         ["detection", .. var rest] => DetectionCommand.Run(new(rest)),
         _ => Fail(usage),
     };
