@@ -1,5 +1,6 @@
 using System.CommandLine;
 using GradientAtoms.Atoms;
+using GradientAtoms.Confounders;
 using GradientAtoms.Runs.Pipeline;
 
 namespace GradientAtoms.Cli.Commands;
@@ -57,7 +58,7 @@ internal static class AtomsCommand
             new { Run = view.Name, Total = view.Atoms.Count, Certified = view.Atoms.Any(atom => atom.HasCertified is not null) ? certified : (int?)null, Atoms = listed.Select(atom => atom with { Poles = [.. atom.Poles.Select(pole => pole with { Top = [.. pole.Top.Take(3)] })] }) },
             writer =>
             {
-                var table = new TextTable("pole", "certified", "documents", "coherence", "share", "module", "keywords").Right(2, 3, 4);
+                var table = new TextTable("pole", "certified", "documents", "coherence", "share", "only", "module", "keywords").Right(2, 3, 4);
                 foreach (var atom in printed)
                 {
                     foreach (var pole in atom.Poles)
@@ -68,6 +69,7 @@ internal static class AtomsCommand
                             Plain.Count(pole.Documents),
                             pole.Coherence is { } coherence ? Plain.Number(coherence) : "-",
                             atom.Share is { } share ? Plain.Percent(share) : "-",
+                            pole.Only is { Count: > 0 } only ? string.Join(", ", only) : pole.Only is null ? "-" : string.Empty,
                             atom.Modules is [var module, ..] ? module.Name : "-",
                             pole.Label ?? string.Join(", ", pole.Keywords ?? []));
                     }
@@ -119,6 +121,8 @@ internal static class AtomsCommand
                     entry.Pole.AgreementNull,
                     entry.Pole.CodingGain,
                     entry.Pole.CodingGainNull,
+                    entry.Pole.Confounders,
+                    entry.Pole.Only,
                     entry.Pole.Keywords,
                     entry.Pole.Label,
                     Top = entry.Documents.Select(document => new { document.Id, document.Code, texts.GetValueOrDefault(document.Id)?.Prompt, texts.GetValueOrDefault(document.Id)?.Answer }),
@@ -140,6 +144,7 @@ internal static class AtomsCommand
             writer.WriteLine();
             writer.WriteLine($"pole {pole.Id}   {Plain.Count(pole.Documents)} documents{Figure("coherence", pole.Coherence)}{Figure("of raw gradients", pole.CoherenceRaw)}");
             WriteCertificate(writer, pole);
+            WriteConfounders(writer, pole);
             if (pole.Keywords is { Count: > 0 } words)
             {
                 writer.WriteLine($"  keywords: {Plain.Line(string.Join(", ", words))}");
@@ -178,6 +183,24 @@ internal static class AtomsCommand
             writer.WriteLine($"    other seeds {Value(pole.Recurrence)} (returned from {Value(pole.RecurrenceBar)}){Figure("resampled", pole.Resampled)}{Figure("thirds agree", pole.Agreement)} (chance {Value(pole.AgreementNull)})");
             writer.WriteLine($"    coding gain {Share(pole.CodingGain)} (chance {Share(pole.CodingGainNull)})");
         }
+    }
+
+    private static void WriteConfounders(TextWriter writer, Pole pole)
+    {
+        if (pole.Confounders is not { Count: > 0 } confounders)
+        {
+            return;
+        }
+
+        if (pole.Only is { Count: > 0 } only)
+        {
+            writer.WriteLine($"  only {string.Join(", ", only)}: that alone explains at least half of who is here");
+        }
+
+        ConfounderShare[] telling = [.. confounders.Where(confounder => confounder.Explained >= 0.01)];
+        writer.WriteLine(telling.Length == 0
+            ? $"  explained by none of: {string.Join(", ", confounders.Select(confounder => confounder.Name))}"
+            : $"  explained by: {string.Join("; ", telling.Select(confounder => $"{confounder.Name} {Plain.Percent(confounder.Explained)}{(confounder.Where is { } where ? $" ({Plain.Line(where)})" : string.Empty)}"))}");
     }
 
     private static string Reason(string reason) => reason switch

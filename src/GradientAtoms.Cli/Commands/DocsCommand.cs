@@ -16,6 +16,7 @@ internal static class DocsCommand
         var search = Opt.Text("--search", "TEXT", "Only documents that contain this text (case does not matter).");
         var pole = Opt.Text("--pole", "POLE", "Only documents of this pole, strongest first.");
         var rejected = Opt.Flag("--rejected", "The rows that could not be used, with reasons.");
+        var worst = Opt.Flag("--worst", "The documents of which the atoms explain least, the worst first.");
         var drop = new Option<string[]>("--drop-pole") { Description = "Write the training file without this pole's documents; may be given more than once.", HelpName = "POLE" };
         var keep = new Option<string[]>("--keep-pole") { Description = "Write the training file with only this pole's documents; may be given more than once.", HelpName = "POLE" };
         var data = Opt.Text("--data", "FILE", "The data file or folder, where it has moved since the audit.");
@@ -25,9 +26,10 @@ internal static class DocsCommand
             "docs",
             "Searches and shows documents; keeps or drops those of a pole and writes the filtered training file.",
             "gatoms docs runs/mine --search \"I can't help\"",
+            "gatoms docs runs/mine --worst --top 50",
             "gatoms docs runs/mine --drop-pole a1b2c3+ --out filtered.jsonl")
         {
-            run, document, search, pole, rejected, drop, keep, data, output, top,
+            run, document, search, pole, rejected, worst, drop, keep, data, output, top,
         };
         command.Body = context =>
         {
@@ -45,6 +47,10 @@ internal static class DocsCommand
             else if (parse.GetValue(document) is { } id)
             {
                 Show(context, view, id);
+            }
+            else if (parse.GetValue(worst))
+            {
+                Worst(context, view, parse.GetValue(search), parse.GetValue(top) ?? 20);
             }
             else
             {
@@ -81,6 +87,28 @@ internal static class DocsCommand
                 table.Write(writer, context.Host.Width);
             });
         context.Hint($"{Plain.Count(shown.Length)} of {Plain.Count(entries.Count)} documents{(shown.Length < entries.Count ? "; --top shows more" : string.Empty)}");
+    }
+
+    private static void Worst(CommandContext context, RunView view, string? search, int top)
+    {
+        var texts = view.Texts();
+        var explained = RunReader.ReadExplained(view.Folder).Where(entry => search is null || Contains(texts.GetValueOrDefault(entry.Key), search)).ToList();
+        var shown = explained.Take(top).ToArray();
+        var rows = view.Rows.ToDictionary(row => row.Id, StringComparer.Ordinal);
+        context.Print(
+            "gatoms/documents",
+            new { Run = view.Name, Total = explained.Count, Documents = shown.Select(entry => new { Id = entry.Key, Explained = entry.Value, Line = rows.GetValueOrDefault(entry.Key)?.SourceRow, texts.GetValueOrDefault(entry.Key)?.Prompt, texts.GetValueOrDefault(entry.Key)?.Answer }) },
+            writer =>
+            {
+                var table = new TextTable("id", "line", "explained", "text").Right(1, 2);
+                foreach (var (id, share) in shown)
+                {
+                    table.Add(id, rows.GetValueOrDefault(id) is { } row ? Plain.Count(row.SourceRow) : "-", Plain.Percent(share), texts.GetValueOrDefault(id) is { } text ? Plain.Short(text.Prompt + " → " + text.Answer, 160) : string.Empty);
+                }
+
+                table.Write(writer, context.Host.Width);
+            });
+        context.Hint($"{Plain.Count(shown.Length)} of {Plain.Count(explained.Count)} documents{(shown.Length < explained.Count ? "; --top shows more" : string.Empty)}");
     }
 
     private static void Show(CommandContext context, RunView view, string id)

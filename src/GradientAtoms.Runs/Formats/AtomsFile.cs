@@ -21,7 +21,7 @@ public static class AtomsFile
             CheckFinite(atom.Id, [atom.Share, atom.CoherenceReference, .. (atom.Modules ?? []).Select(module => (double?)module.Share)]);
             foreach (var pole in atom.Poles)
             {
-                CheckFinite(pole.Id, [pole.Coherence, pole.CoherenceRaw, pole.CoherenceNull, pole.Separation, pole.SeparationNull, pole.Recurrence, pole.Resampled, pole.Agreement, pole.CodingGain, .. pole.Top.Select(document => (double?)document.Code)]);
+                CheckFinite(pole.Id, [pole.Coherence, pole.CoherenceRaw, pole.CoherenceNull, pole.Separation, pole.SeparationNull, pole.Recurrence, pole.Resampled, pole.Agreement, pole.CodingGain, .. (pole.Confounders ?? []).Select(confounder => (double?)confounder.Explained), .. pole.Top.Select(document => (double?)document.Code)]);
             }
         }
 

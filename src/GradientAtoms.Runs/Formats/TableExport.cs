@@ -109,12 +109,14 @@ public static class TableExport
                 Text("keywords", isNullable: true), Text("label", isNullable: true),
                 new("certified", typeof(bool), IsNullable: true), Text("reasons", isNullable: true), Number("fdr"), Number("family_wise"), Number("separation"), Number("separation_null"), Number("coherence_null"),
                 Number("recurrence"), Number("recurrence_bar"), Number("resampled"), Number("agreement"), Number("agreement_null"), Number("coding_gain"), Number("coding_gain_null"),
+                Text("only", isNullable: true), Text("confounder", isNullable: true), Number("confounder_share"),
             ],
             AtomsFile.Read(run.Need(RunFiles.Atoms)).SelectMany(atom => atom.Poles.Select(pole => new object?[]
             {
                 atom.Id, pole.Id, pole.Sign, pole.Documents, pole.Supported, atom.Share, pole.Coherence, pole.CoherenceRaw, atom.CoherenceReference, pole.Keywords is null ? null : string.Join(' ', pole.Keywords), pole.Label,
                 pole.Certified, pole.Reasons is null ? null : string.Join(' ', pole.Reasons), pole.Fdr, pole.FamilyWise, pole.Separation, pole.SeparationNull, pole.CoherenceNull,
                 pole.Recurrence, pole.RecurrenceBar, pole.Resampled, pole.Agreement, pole.AgreementNull, pole.CodingGain, pole.CodingGainNull,
+                pole.Only is null ? null : string.Join(' ', pole.Only), pole.Confounders is [var confounder, ..] ? confounder.Name : null, pole.Confounders is [var strongest, ..] ? strongest.Explained : null,
             }))),
         ExportTable.Modules => (
             [Text("atom"), Text("module"), new("share", typeof(double))],

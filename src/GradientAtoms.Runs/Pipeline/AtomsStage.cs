@@ -1,3 +1,4 @@
+using System.Text.Json;
 using System.Text.Json.Nodes;
 using GradientAtoms.Atoms;
 using GradientAtoms.Coordinates;
@@ -15,10 +16,16 @@ internal static class AtomsStage
 {
     public const string Name = "atoms";
     public const string Map = "map.json";
+    public const string Ledger = "explained.json";
+
+    private const int SampledDocuments = 128;
 
     public static Stage Create(ModelFiles model) => new()
     {
         Name = Name,
+
+        // Runs from before there were confounders get them when the audit is run again.
+        Version = 2,
         DependsOn = [DocumentsStage.Name, AdapterStage.Name, GradientsStage.Name, CoordinatesStage.Name, DictionaryStage.Name, CertificatesStage.Name],
         Run = context => Run(context, model),
     };
@@ -37,7 +44,7 @@ internal static class AtomsStage
         var shares = AtomShares.Of(coordinates.Rows, codes, atoms);
 
         // A sketched atom is no combination of documents: where it lies in the network is not known.
-        var (modules, moduleShares) = coordinates.CanLift ? ModuleShares(context, layout, coordinates, atoms) : (null, null);
+        var (modules, moduleShares, explained) = coordinates.CanLift ? ModuleShares(context, layout, coordinates, atoms, shares) : (null, null, []);
         using var cosines = DocumentCosines.Open(context.Folder, coordinatesFile);
         var built = AtomBuilder.Build(
             codes,
@@ -50,6 +57,7 @@ internal static class AtomsStage
                 ModuleNames = modules,
                 ModuleShares = moduleShares,
                 Texts = [.. texts.Select(text => $"{text.Prompt}\n{text.Answer}")],
+                Confounders = DocumentConfounders.Of(texts, DocumentsStage.ReadTokens(context.Folder, texts)),
                 Certificates = CertificatesStage.Read(context.Folder),
             },
             progress: context.Progress,
@@ -58,32 +66,90 @@ internal static class AtomsStage
         var map = AtomMap.Layout(atoms.index_select(0, kept), codes.ToDense().index_select(1, kept));
         context.Write(RunFiles.Atoms, stream => AtomsFile.Write(stream, built));
         context.WriteText(Map, new JsonArray([.. map.Select((point, index) => (JsonNode)new JsonObject { ["atom"] = built[index].Id, ["x"] = point.X, ["y"] = point.Y })]).ToJsonString(RunJson.Compact) + "\n");
+        context.WriteText(Ledger, JsonSerializer.Serialize(
+            new ExplainedLedger
+            {
+                Documents = [.. texts.Zip(shares.Documents, (text, share) => new ExplainedDocument(text.Id, share ?? 0)).OrderBy(document => document.Explained)],
+                Modules = explained,
+                SampledDocuments = explained.Count > 0 ? Math.Min(texts.Count, SampledDocuments) : 0,
+            },
+            RunJson.Compact) + "\n");
         context.Notes["atoms"] = built.Count;
         context.Notes["poles"] = built.Sum(atom => atom.Poles.Count(pole => pole.Documents >= new AtomOptions().MinimumSupport));
+        context.Notes["confounded_poles"] = built.Sum(atom => atom.Poles.Count(pole => pole.Only is { Count: > 0 }));
         context.Notes["unexplained_share"] = shares.Unexplained;
         context.Notes["documents_without_code"] = Enumerable.Range(0, codes.DocumentCount).Count(document => codes.AtomsOf(document).Length == 0);
     }
 
-    // Squared norm of each atom, brought back to the whitened space of all parameters, by module.
-    private static (List<string>? Names, double[,]? Shares) ModuleShares(
-        StageContext context, ParameterLayout layout, GramCoordinates coordinates, Tensor atoms)
+    /// <summary>The ledger of a finished run; null of one that was made before there was one.</summary>
+    public static ExplainedLedger? ReadLedger(RunFolder run) => run.Manifest.Stage(Name)?.Outputs.Any(output => output.Path == Ledger) == true
+        ? JsonSerializer.Deserialize<ExplainedLedger>(File.ReadAllText(run.Need(Ledger)), RunJson.Compact)
+        : null;
+
+    // Squared norms by module, brought back to the whitened space of all parameters: of each atom, and of a sample of the documents before and after the atoms are taken off.
+    private static (List<string>? Names, double[,]? Shares, IReadOnlyList<ExplainedModule> Explained) ModuleShares(
+        StageContext context, ParameterLayout layout, GramCoordinates coordinates, Tensor atoms, AtomShares shares)
     {
         using var scope = NewDisposeScope();
         using var rows = RunReader.OpenRows(context.Folder);
         using var whitening = CoordinatesStage.ReadWhitening(context.Folder, layout);
-        var energies = RowCombination.EnergyByMap(rows, layout, whitening, coordinates.DocumentWeights(atoms), context.Progress, context.CancellationToken); // [K, maps]
+        var (count, sampled) = ((int)atoms.shape[0], Sample((int)coordinates.Rows.shape[0]));
+        var documents = coordinates.Rows.index_select(0, sampled);
+        var residuals = documents - shares.Refit!.ToDense().index_select(0, sampled).matmul(atoms);
+        var lifted = coordinates.DocumentWeights(cat([atoms, documents, residuals], 0));
+        var energies = RowCombination.EnergyByMap(rows, layout, whitening, lifted, context.Progress, context.CancellationToken); // [K + 2 sampled, maps]
         var modules = layout.Maps.Select(map => map.ModuleName).Distinct(StringComparer.Ordinal).ToList();
         var total = energies.sum(1).data<double>().ToArray();
         var byMap = energies.data<double>().ToArray();
-        var shares = new double[atoms.shape[0], modules.Count];
-        for (var atom = 0; atom < total.Length; atom++)
+        var parts = new double[count, modules.Count];
+        var (before, after) = (new double[modules.Count], new double[modules.Count]);
+        for (var row = 0; row < total.Length; row++)
         {
             for (var map = 0; map < layout.Maps.Count; map++)
             {
-                shares[atom, modules.IndexOf(layout.Maps[map].ModuleName)] += total[atom] > 0 ? byMap[(atom * layout.Maps.Count) + map] / total[atom] : 0;
+                var (module, energy) = (modules.IndexOf(layout.Maps[map].ModuleName), byMap[(row * layout.Maps.Count) + map]);
+                if (row < count)
+                {
+                    parts[row, module] += total[row] > 0 ? energy / total[row] : 0;
+                }
+                else
+                {
+                    (row < count + sampled.shape[0] ? before : after)[module] += energy;
+                }
             }
         }
 
-        return (modules, shares);
+        var whole = before.Sum();
+        return (modules, parts, whole > 0 ? [.. modules.Select((name, module) => new ExplainedModule(name, before[module] / whole, before[module] > 0 ? 1 - (after[module] / before[module]) : 0))] : []);
+    }
+
+    // Evenly over the documents: each costs a row of the pass, as an atom does.
+    private static Tensor Sample(int documents)
+    {
+        var count = Math.Min(documents, SampledDocuments);
+        return tensor([.. Enumerable.Range(0, count).Select(place => (long)place * documents / count)], dtype: ScalarType.Int64);
     }
 }
+
+/// <summary>What the atoms explain of the rows that were learnt from, by document and by module: <c>explained.json</c>.</summary>
+internal sealed record ExplainedLedger
+{
+    public string Schema { get; init; } = "gatoms/explained";
+
+    public int Version { get; init; } = 1;
+
+    /// <summary>Every document, the worst explained first.</summary>
+    public required IReadOnlyList<ExplainedDocument> Documents { get; init; }
+
+    /// <summary>Every module; empty where atoms cannot be brought back to the weights.</summary>
+    public required IReadOnlyList<ExplainedModule> Modules { get; init; }
+
+    /// <summary>Documents that the figures of the modules are taken over.</summary>
+    public int SampledDocuments { get; init; }
+}
+
+/// <summary>A document and the share of its row's energy that the atoms explain.</summary>
+internal sealed record ExplainedDocument(string Id, double Explained);
+
+/// <summary>A module, its part of the rows' energy, and the share of that which the atoms explain; below 0 where they add more there than they take off.</summary>
+internal sealed record ExplainedModule(string Name, double Part, double Explained);

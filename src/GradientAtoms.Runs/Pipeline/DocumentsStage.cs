@@ -58,7 +58,10 @@ internal static class DocumentsStage
         {
             // A chat that was split by turn has documents id#turn.
             var source = sources.TryGetValue(document.Id, out var whole) ? whole : sources[document.Id[..document.Id.LastIndexOf('#')]];
-            return new TextRow(document.Id, document.Line, source.PromptText, source.AnswerText, DocumentSplit.IsHeldOut(document.Id, options.HeldOut, (ulong)options.Seed));
+            return new TextRow(document.Id, document.Line, source.PromptText, source.AnswerText, DocumentSplit.IsHeldOut(document.Id, options.HeldOut, (ulong)options.Seed))
+            {
+                Source = source.Source,
+            };
         }).ToList();
         context.WriteFile(Tokens, path => TokenFile.Write(path, tokenized.Documents));
         context.WriteText(Texts, Lines(texts));

@@ -24,6 +24,12 @@ public static class RunReader
     /// <exception cref="RunFolderException">GA2607: the run has none.</exception>
     public static IReadOnlyList<TextRow> ReadTexts(RunFolder run) => DocumentsStage.ReadTexts(run);
 
+    /// <summary>Ids of a run's documents with the share of each one's row that the atoms explain (codes fitted again by least squares), the worst explained first.</summary>
+    /// <exception cref="RunFolderException">GA2607: the run has none.</exception>
+    public static IReadOnlyList<KeyValuePair<string, double>> ReadExplained(RunFolder run) => AtomsStage.ReadLedger(run) is { } ledger
+        ? [.. ledger.Documents.Select(document => KeyValuePair.Create(document.Id, document.Explained))]
+        : throw new RunFolderException("GA2607", run.PathOf(AtomsStage.Ledger), "is not there: the run was made before it was kept", "Run the same `gatoms audit` again: it makes what is missing.");
+
     /// <summary>The coordinates of a run. The caller owns the result.</summary>
     internal static GramCoordinates ReadCoordinates(SafetensorsFile file) =>
         GramCoordinates.From(file.ReadRaw("rows"), file.Contains("weights_of_directions") ? file.ReadRaw("weights_of_directions") : null, file.ReadRaw("norms"), meanNorm: 0);

@@ -53,4 +53,8 @@ internal static class TokenFile
 /// <param name="Prompt">Everything before the first answer.</param>
 /// <param name="Answer">The answers, or the plain text.</param>
 /// <param name="HeldOut">Whether the dictionary is not learnt from it.</param>
-public sealed record TextRow(string Id, int Line, string Prompt, string Answer, bool HeldOut);
+public sealed record TextRow(string Id, int Line, string Prompt, string Answer, bool HeldOut)
+{
+    /// <summary>What the row says that it comes from (<see cref="Document.Source"/>); null where it says nothing.</summary>
+    public string? Source { get; init; }
+}

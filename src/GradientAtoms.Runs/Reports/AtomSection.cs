@@ -62,7 +62,7 @@ internal static class AtomSection
         page.Append($"<tbody id=\"atom-{id}\" {(atom.HasCertified is { } has ? $"data-certified=\"{(has ? 1 : 0)}\" " : string.Empty)}data-documents=\"{atom.Poles.Sum(pole => pole.Documents).ToString(CultureInfo.InvariantCulture)}\"{Data("coherence", coherence)}{Data("share", atom.Share)}>\n<tr class=\"s\"><th scope=\"row\"><button type=\"button\" class=\"o id\" aria-expanded=\"true\" aria-controls=\"d-{id}\">{id}</button></th><td>");
         foreach (var pole in atom.Poles)
         {
-            page.Append($"<span class=\"kw\">{Sign(pole)} {(pole.Certified == true ? "<b title=\"certified\">✓</b> " : string.Empty)}{Name(pole)}</span>");
+            page.Append($"<span class=\"kw\">{Sign(pole)} {(pole.Certified == true ? "<b title=\"certified\">✓</b> " : string.Empty)}{Name(pole)}{(pole.Only is { Count: > 0 } only ? $" <i title=\"explains at least half of who is here\">only {Html.Escape(string.Join(", ", only))}</i>" : string.Empty)}</span>");
         }
 
         page.Append($"</td><td class=\"n\">{Lines(atom, pole => Html.Count(pole.Documents))}</td><td class=\"n\">{Lines(atom, pole => pole.Coherence is { } value ? Html.Cosine(value) : "–")}</td><td class=\"n\">{(atom.Share is { } share ? Html.Percent(share) : "–")}</td><td><code>{(atom.Modules is [var first, ..] ? Html.Escape(Shorten(first.Name)) : "–")}</code></td></tr>\n");
@@ -84,7 +84,7 @@ internal static class AtomSection
 
     private static void WritePole(StringBuilder page, ReportData data, Pole pole, int length)
     {
-        page.Append($"<section aria-label=\"Pole {Html.Escape(pole.Id)}\"><h3>{Sign(pole)} <span class=\"id\">{Html.Escape(pole.Id)}</span>{(pole.Label is { } label ? " " + Html.Escape(label) : string.Empty)}</h3><p class=\"soft\">{Html.Of(pole.Documents, "document")}{Figure("coherence", pole.Coherence)}{Figure("of raw gradients", pole.CoherenceRaw)}</p>{Certificate(pole)}<ol>");
+        page.Append($"<section aria-label=\"Pole {Html.Escape(pole.Id)}\"><h3>{Sign(pole)} <span class=\"id\">{Html.Escape(pole.Id)}</span>{(pole.Label is { } label ? " " + Html.Escape(label) : string.Empty)}</h3><p class=\"soft\">{Html.Of(pole.Documents, "document")}{Figure("coherence", pole.Coherence)}{Figure("of raw gradients", pole.CoherenceRaw)}</p>{Certificate(pole)}{Confounders(pole)}<ol>");
         foreach (var top in pole.Top.Take(DocumentsPerPole))
         {
             page.Append($"<li><i>{top.Code.ToString("+0.000;−0.000;0.000", CultureInfo.InvariantCulture)}</i><b class=\"id\">{Html.Snippet(top.Id, 60)}</b>");
@@ -144,6 +144,19 @@ internal static class AtomSection
             + Part("thirds agree", pole.Agreement is { } agreement ? Html.Cosine(agreement) : null, pole.AgreementNull is { } agreementNull ? Html.Cosine(agreementNull) : null)
             + Part("coding gain", pole.CodingGain is { } gain ? Html.Percent(gain) : null, pole.CodingGainNull is { } gainNull ? Html.Percent(gainNull) : null)
             + "</p>";
+    }
+
+    private static string Confounders(Pole pole)
+    {
+        if (pole.Confounders is not { Count: > 0 } confounders)
+        {
+            return string.Empty;
+        }
+
+        // What explains less than a hundredth is not worth its place; atoms.json has it.
+        var told = confounders.Where(confounder => confounder.Explained >= 0.01)
+            .Select(confounder => $"{Html.Escape(confounder.Name)} {Html.Percent(confounder.Explained)}{(confounder.Where is { } where ? $" ({Html.Snippet(where, 60)})" : string.Empty)}").ToArray();
+        return $"<p class=\"soft\">{(pole.Only is { Count: > 0 } only ? $"<b>only {Html.Escape(string.Join(", ", only))}</b> · " : string.Empty)}explained by {(told.Length > 0 ? string.Join(", ", told) : "no confounder")}</p>";
     }
 
     private static string Data(string name, double? value) => value is { } number ? $" data-{name}=\"{number.ToString("R", CultureInfo.InvariantCulture)}\"" : string.Empty;

@@ -45,11 +45,29 @@ internal static class LedgerSection
 
         page.Append("</tbody>\n</table>\n</div>\n");
         WriteModules(page, data);
+        WriteWorst(page, data);
         page.Append("</section>\n");
     }
 
     private static void Line(StringBuilder page, string step, string of, double kept) =>
         page.Append($"<tr><th scope=\"row\">{Html.Escape(step)}</th><td>{Html.Escape(of)}</td><td class=\"n\">{Html.Percent(kept)}</td><td class=\"n\">{Html.Percent(1 - kept)}</td><td style=\"min-width:140px\" aria-hidden=\"true\">{AtomSection.Bar(kept)}</td></tr>\n");
+
+    private static void WriteWorst(StringBuilder page, ReportData data)
+    {
+        if (data.WorstExplained.Count == 0)
+        {
+            return;
+        }
+
+        page.Append("<details>\n<summary>Explained worst</summary>\n<div class=\"wrap\">\n<table>\n<caption>The documents of which the atoms explain least: what they teach, no atom shows. <code>gatoms docs RUN --worst</code> lists more.</caption>\n<thead><tr><th scope=\"col\">Document</th><th scope=\"col\" class=\"n\">Explained</th><th scope=\"col\">Text</th></tr></thead>\n<tbody>\n");
+        foreach (var (id, explained) in data.WorstExplained)
+        {
+            var text = data.Documents.TryGetValue(id, out var document) ? Html.Snippet(document.Prompt.Length > 0 ? $"{document.Prompt} → {document.Answer}" : document.Answer, 160) : string.Empty;
+            page.Append($"<tr><th scope=\"row\" class=\"id\">{Html.Snippet(id, 60)}</th><td class=\"n\">{Html.Percent(explained)}</td><td>{text}</td></tr>\n");
+        }
+
+        page.Append("</tbody>\n</table>\n</div>\n</details>\n");
+    }
 
     private static void WriteModules(StringBuilder page, ReportData data)
     {

@@ -14,6 +14,8 @@ namespace GradientAtoms.Runs.Reports;
 /// <summary>Collects what the report shows from the files and notes of a run.</summary>
 internal static class ReportBuilder
 {
+    private const int WorstDocuments = 12;
+
     /// <summary>Reads a run whose atoms are done.</summary>
     /// <param name="run">The run.</param>
     /// <param name="model">What its model is.</param>
@@ -23,6 +25,7 @@ internal static class ReportBuilder
     {
         var notes = new StageNotes(run.Manifest);
         var atoms = AtomsFile.Read(run.Need(RunFiles.Atoms));
+        var explained = AtomsStage.ReadLedger(run);
         return new()
         {
             // Of the data, not of the folder: a run that is moved or named otherwise keeps its bytes.
@@ -42,7 +45,8 @@ internal static class ReportBuilder
             Dictionary = Dictionary(notes, options),
             Atoms = atoms,
             Map = Map(run, atoms),
-            Ledger = Ledger(notes),
+            Ledger = Ledger(notes, explained),
+            WorstExplained = [.. (explained?.Documents ?? []).Take(WorstDocuments).Select(document => (document.Id, document.Explained))],
             Documents = RunReader.ReadTexts(run).ToDictionary(text => text.Id, text => new ReportDocument(text.Prompt, text.Answer) { Line = text.Line }, StringComparer.Ordinal),
             Caveats = [.. Caveats(notes, model)],
             Provenance = new()
@@ -108,7 +112,7 @@ internal static class ReportBuilder
         return atoms.All(atom => places.ContainsKey(atom.Id)) ? [.. atoms.Select(atom => places[atom.Id])] : [];
     }
 
-    private static List<ReportLedgerStep> Ledger(StageNotes notes)
+    private static List<ReportLedgerStep> Ledger(StageNotes notes, ExplainedLedger? explained)
     {
         var lines = notes.List("coordinates", "ledger").Select(line => line.Deserialize<LedgerLine>(RunJson.Compact)!).ToArray();
         var raw = lines.Sum(line => line.RawEnergy);
@@ -124,6 +128,12 @@ internal static class ReportBuilder
             {
                 Modules = [.. modules.Select(module => new ReportModuleEnergy(module.Key, module.Sum(line => line.RawEnergy) / raw, module.Sum(line => line.RawKept) / Math.Max(module.Sum(line => line.RawEnergy), double.Epsilon)))],
             },
+            .. explained is { Modules.Count: > 0 }
+                ? (ReportLedgerStep[])[new("explained by the atoms", string.Create(CultureInfo.InvariantCulture, $"unit rows of {explained.SampledDocuments:N0} documents, fitted again"), explained.Modules.Sum(module => module.Part * module.Explained))
+                {
+                    Modules = [.. explained.Modules.Select(module => new ReportModuleEnergy(module.Name, module.Part, module.Explained))],
+                }]
+                : [],
         ];
     }
 
@@ -160,6 +170,11 @@ internal static class ReportBuilder
             yield return string.Create(
                 CultureInfo.InvariantCulture,
                 $"Gradients are kept as sketches of {size:0} numbers: a cosine is off by {notes.Number("gradients", "cosine_error") ?? 0:0.0000} (root mean square over {notes.Number("gradients", "cosine_pairs") ?? 0:0} pairs of a sample; the cosines themselves are {notes.Number("gradients", "cosine_root_mean_square") ?? 0:0.0000}). Where in the network an atom lies is not known.");
+        }
+
+        if (notes.Number("atoms", "confounded_poles") is > 0 and var confounded)
+        {
+            yield return string.Create(CultureInfo.InvariantCulture, $"{confounded:N0} poles are marked \"only\": one of length, position, source, language, format or near-duplicates explains at least half of who is on them.");
         }
 
         if (notes.Number("certificates", "poles") is not { } tested)

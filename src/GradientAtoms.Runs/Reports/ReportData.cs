@@ -39,6 +39,9 @@ public sealed record ReportData
     /// <summary>What each lossy step kept of the gradients' energy, in order.</summary>
     public IReadOnlyList<ReportLedgerStep> Ledger { get; init; } = [];
 
+    /// <summary>The documents that the atoms explain worst, the worst first: id and the share of its energy that they explain.</summary>
+    public IReadOnlyList<(string Id, double Explained)> WorstExplained { get; init; } = [];
+
     /// <summary>Texts of the documents that poles name, by document id. Documents that are missing here are shown by id alone.</summary>
     public IReadOnlyDictionary<string, ReportDocument> Documents { get; init; } = new Dictionary<string, ReportDocument>(StringComparer.Ordinal);
 

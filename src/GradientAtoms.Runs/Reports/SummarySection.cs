@@ -80,6 +80,7 @@ internal static class SummarySection
         <dt>Code</dt><dd>How strongly a document encodes on an atom. Documents have unit length, so a code lies between −1 and 1.</dd>
         <dt>Coherence</dt><dd>Mean pairwise cosine of a pole's top documents (20 at most), −1 to 1. It says that they pull alike, not that the pole is no chance.</dd>
         <dt>Certified</dt><dd>A pole that stands out more than those of dictionaries learnt on rows of the same covariance and no other structure (false discovery rate .05), helps to reconstruct documents that were not learnt from, and returns under other seeds and in parts of the documents. It is then not chance; whether it is a behaviour, its documents say. Reasons against: support (too few documents), chance, run (nothing in the run is beyond the best of chance), gain, seeds, thirds.</dd>
+        <dt>Only</dt><dd>The pole's codes vary with one thing that need be no behaviour (length, position in the file, source, language, format, near-duplicates) by at least half of their variance, beyond what it explains of shuffled codes. A format may be what was taught; a source of long documents may be all that the pole is.</dd>
         <dt>Reference coherence</dt><dd>The same for raw gradients over the atom's top 20 documents by size of code, both signs mixed, as the method's reference has it.</dd>
         <dt>Share</dt><dd>Share of the whitened gradient energy of all documents that the atom explains.</dd>
         </dl>

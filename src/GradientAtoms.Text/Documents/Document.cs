@@ -23,6 +23,9 @@ public sealed record Document(string Id, int Line)
     /// <summary>Tools that the row offers (its <c>tools</c> field, as parsed JSON), for the chat template; null where it offers none.</summary>
     public IReadOnlyList<object?>? Tools { get; init; }
 
+    /// <summary>Where the row says that it comes from: its <c>source</c> field (also <c>dataset</c>, <c>data_source</c>, <c>subset</c>, and <c>source</c> or <c>dataset</c> in <c>metadata</c> or <c>meta</c>), else its file where there are several; null where nothing says.</summary>
+    public string? Source { get; init; }
+
     /// <summary>Plain text, all of which is trained on; null for a chat.</summary>
     public string? Text { get; init; }
 

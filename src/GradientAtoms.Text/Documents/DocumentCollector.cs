@@ -2,11 +2,12 @@ using System.Globalization;
 using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
+using System.Text.RegularExpressions;
 
 namespace GradientAtoms.Text.Documents;
 
 /// <summary>Collects the rows of a data set: recognises the layout, keeps ids unique, finds exact duplicates, lists what is rejected.</summary>
-internal sealed class DocumentCollector : IRowSink
+internal sealed partial class DocumentCollector : IRowSink
 {
     private readonly string path;
     private readonly DocumentReaderOptions options;
@@ -18,6 +19,7 @@ internal sealed class DocumentCollector : IRowSink
     private readonly Dictionary<string, string> renamed = new(StringComparer.Ordinal);
     private readonly Dictionary<string, string> firstOf = new(StringComparer.Ordinal);
     private readonly Dictionary<string, string> duplicates = new(StringComparer.Ordinal);
+    private readonly List<(int First, string File)> begins = [];
     private DocumentShape? shape;
     private string file;
 
@@ -34,7 +36,11 @@ internal sealed class DocumentCollector : IRowSink
     /// <summary>True where the limit is reached.</summary>
     public bool IsFull => options.Limit is { } limit && documents.Count >= limit;
 
-    public void Begin(DataFile file, ReadOnlySpan<byte> header) => this.file = file.Path;
+    public void Begin(DataFile file, ReadOnlySpan<byte> header)
+    {
+        this.file = file.Path;
+        begins.Add((documents.Count, file.Path));
+    }
 
     public void Bad(int line, string reason, ReadOnlySpan<byte> raw) => Reject(line, reason);
 
@@ -84,8 +90,30 @@ internal sealed class DocumentCollector : IRowSink
                 "Rows need messages, conversations, prompt and completion, instruction and output, chosen and rejected, or text; --map tells which field is which, as in --map prompt=question,completion=answer.");
         }
 
+        NameFiles();
         return new(path, shape!.Value, documents, rejected, duplicates) { RenamedIds = renamed };
     }
+
+    // Where a set has several files and rows do not say what they come from, the file does; the parts that a set was cut into for its size do not.
+    private void NameFiles()
+    {
+        if (begins.Count < 2 || begins.Any(begin => PartOfSet().IsMatch(begin.File)))
+        {
+            return;
+        }
+
+        for (var part = 0; part < begins.Count; part++)
+        {
+            var end = part + 1 < begins.Count ? begins[part + 1].First : documents.Count;
+            for (var document = begins[part].First; document < end; document++)
+            {
+                documents[document] = documents[document] with { Source = documents[document].Source ?? Path.GetFileName(begins[part].File) };
+            }
+        }
+    }
+
+    [GeneratedRegex("[0-9]+-of-[0-9]+", RegexOptions.CultureInvariant, 1000)]
+    private static partial Regex PartOfSet();
 
     private void Reject(int line, string reason) => rejected.Add(new(file, line, reason));
 

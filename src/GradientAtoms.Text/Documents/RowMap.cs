@@ -13,7 +13,13 @@ internal sealed class RowMap
         ("output", DocumentShape.Instruction), ("text", DocumentShape.Text),
     ];
 
-    private static readonly HashSet<string> Names = new(ShapeFields.Select(field => field.Field).Concat(["prompt", "input", "id", "system", "tools"]), StringComparer.Ordinal);
+    private static readonly HashSet<string> Names = new(ShapeFields.Select(field => field.Field).Concat(["prompt", "input", "id", "system", "tools", "source"]), StringComparer.Ordinal);
+
+    private const int MostSourceLength = 100;
+
+    // Where data sets say what a row comes from, where no map says it.
+    private static readonly string[] SourceFields = ["source", "dataset", "data_source", "subset"];
+    private static readonly string[] MetadataFields = ["metadata", "meta"];
 
     private readonly IReadOnlyDictionary<string, string> map;
 
@@ -42,7 +48,7 @@ internal sealed class RowMap
     public DocumentShape? Shape { get; }
 
     /// <summary>The fields of a row that any of our names can be in: mapped, unmapped, and those of the viewer's wrapping.</summary>
-    public IReadOnlySet<string> Columns => Names.Concat(map.Values).Concat(map.Values.Select(path => path.Split('.')[0])).Concat(["row", "row_idx"]).ToHashSet(StringComparer.Ordinal);
+    public IReadOnlySet<string> Columns => Names.Concat(map.Values).Concat(map.Values.Select(path => path.Split('.')[0])).Concat(SourceFields).Concat(["row", "row_idx"]).ToHashSet(StringComparer.Ordinal);
 
     public static string Describe(DocumentShape shape) => shape switch
     {
@@ -78,6 +84,28 @@ internal sealed class RowMap
 
         value = at;
         return true;
+    }
+
+    /// <summary>What a row says that it comes from; null where it says nothing short.</summary>
+    public string? SourceOf(JsonElement row)
+    {
+        IEnumerable<JsonElement> found = map.ContainsKey("source")
+            ? TryGet(row, "source", out var mapped) ? [mapped] : []
+            : SourceFields.Select(name => Property(row, name)).Concat(
+                from outer in MetadataFields
+                from inner in SourceFields
+                select Property(Property(row, outer), inner));
+        return found.Select(Short).FirstOrDefault(text => text is not null);
+
+        static JsonElement Property(JsonElement of, string name) => TryGetProperty(of, name, out var value) ? value : default;
+
+        // A passage that an answer is drawn from is called a source too: a name is one short line.
+        static string? Short(JsonElement value) => value.ValueKind switch
+        {
+            JsonValueKind.String => value.GetString() is { Length: > 0 and <= MostSourceLength } text && !text.AsSpan().ContainsAny('\r', '\n') ? text : null,
+            JsonValueKind.Number => value.GetRawText() is { Length: <= MostSourceLength } number ? number : null,
+            _ => null,
+        };
     }
 
     /// <summary>The layout of a row; null where it has none that we know.</summary>

@@ -22,7 +22,7 @@ internal sealed class RowParser(RowMap map, PreferenceSide side)
         if (shape == DocumentShape.Text)
         {
             var text = Text(Need(row, "text"), map.NameOf("text"));
-            return text.AsSpan().IsWhiteSpace() ? throw new RowFault($"'{map.NameOf("text")}' is empty") : new(id, line) { Text = text };
+            return text.AsSpan().IsWhiteSpace() ? throw new RowFault($"'{map.NameOf("text")}' is empty") : new(id, line) { Text = text, Source = map.SourceOf(row) };
         }
 
         List<ChatMessage> messages = shape switch
@@ -39,7 +39,7 @@ internal sealed class RowParser(RowMap map, PreferenceSide side)
         }
 
         Check(messages);
-        return new(id, line) { Messages = messages, Tools = Tools(row) };
+        return new(id, line) { Messages = messages, Tools = Tools(row), Source = map.SourceOf(row) };
     }
 
     private string? Id(JsonElement row)

@@ -1,3 +1,5 @@
+using GradientAtoms.Confounders;
+
 namespace GradientAtoms.Atoms;
 
 /// <summary>A direction that many documents share, with its poles. What is not computed is null, never zero.</summary>
@@ -93,6 +95,12 @@ public sealed record Pole
 
     /// <summary>What 95 % of null poles of as many documents reach.</summary>
     public double? CodingGainNull { get; init; }
+
+    /// <summary>How much of the variance of the pole's codes things outside of what documents teach explain, most first; null where not computed. See docs/method.md, section 6.</summary>
+    public IReadOnlyList<ConfounderShare>? Confounders { get; init; }
+
+    /// <summary>The confounders that explain at least half of it: the pole may be no more than they. Null where not computed.</summary>
+    public IReadOnlyList<string>? Only { get; init; }
 
     /// <summary>The documents with the largest codes, largest first.</summary>
     public required IReadOnlyList<PoleDocument> Top { get; init; }

@@ -1,4 +1,5 @@
 using GradientAtoms.Certificates;
+using GradientAtoms.Confounders;
 using GradientAtoms.DictionaryLearning;
 
 namespace GradientAtoms.Atoms;
@@ -32,6 +33,9 @@ public sealed record AtomEvidence
 
     /// <summary>Text of each document (prompt and answers), <c>[N]</c>, for keywords.</summary>
     public IReadOnlyList<string>? Texts { get; init; }
+
+    /// <summary>What may explain a pole beside what its documents teach, each of all N documents.</summary>
+    public IReadOnlyList<Confounder>? Confounders { get; init; }
 
     /// <summary>Certificates of the poles that have enough documents for one.</summary>
     public IReadOnlyList<PoleCertificate>? Certificates { get; init; }
@@ -99,6 +103,8 @@ public static class AtomBuilder
             throw new ArgumentException($"{documentIds.Count} ids for {codes.DocumentCount} documents", nameof(documentIds));
         if (evidence.Texts is { } texts && texts.Count != codes.DocumentCount)
             throw new ArgumentException($"{texts.Count} texts for {codes.DocumentCount} documents", nameof(evidence));
+        if (evidence.Confounders is { } confounders && confounders.Any(confounder => confounder.DocumentCount != codes.DocumentCount))
+            throw new ArgumentException($"confounders of other than {codes.DocumentCount} documents", nameof(evidence));
         if (evidence.Shares is { } shares && shares.Atoms.Count != codes.AtomCount)
             throw new ArgumentException($"{shares.Atoms.Count} shares for {codes.AtomCount} atoms", nameof(evidence));
         if (evidence.ModuleShares is { } modules && (modules.GetLength(0) != codes.AtomCount || modules.GetLength(1) != evidence.ModuleNames?.Count))
@@ -140,6 +146,9 @@ public static class AtomBuilder
             Poles = [.. sides.Select(side =>
             {
                 var place = Array.IndexOf(supported, side);
+                var finding = place >= 0 && evidence.Confounders is { } confounders
+                    ? ConfounderTest.Weigh(side.Documents, side.Codes, confounders, $"{row}/{side.Sign}")
+                    : null;
                 return WithCertificate(row, evidence.Certificates, new()
                 {
                     Id = id + (side.Sign > 0 ? "+" : "-"),
@@ -148,6 +157,8 @@ public static class AtomBuilder
                     Supported = place >= 0,
                     Coherence = place >= 0 ? whitened[place] : null,
                     CoherenceRaw = place >= 0 ? raw[place] : null,
+                    Confounders = finding?.Shares,
+                    Only = finding?.Only,
                     Keywords = keywords.GetValueOrDefault(side),
                     Top = [.. side.Top(options.ListedDocuments).Select(entry => new PoleDocument(documentIds[side.Documents[entry]], side.Codes[entry]))],
                 });

@@ -8,6 +8,12 @@ namespace GradientAtoms.Atoms;
 /// <param name="Unexplained">The share that no atom explains. All of them add up to 1.</param>
 public sealed record AtomShares(IReadOnlyList<double> Atoms, double Unexplained)
 {
+    /// <summary><c>[N]</c>: the share of each document's energy that the atoms explain; null of a document without any.</summary>
+    public IReadOnlyList<double?> Documents { get; init; } = [];
+
+    /// <summary><c>[N, K]</c>: the codes of the least-squares fit, where there were codes; null where not kept.</summary>
+    public SparseCodes? Refit { get; init; }
+
     /// <summary>
     /// Refits each document by least squares on the atoms that it encodes on (lasso codes are shrunk), x̂_i = Σ c_ik d_k. As the
     /// residual is orthogonal to those atoms, ‖x̂_i‖² = Σ_k c_ik (d_k·x_i), and the terms of the sum are the atoms' parts.
@@ -25,6 +31,7 @@ public sealed record AtomShares(IReadOnlyList<double> Atoms, double Unexplained)
 
         var (gram, explained, total) = (SparseCoder.Gram(atoms), new double[codes.AtomCount], 0d);
         var norms = SparseCoder.Energies(rows);
+        var (documents, refits) = (new double?[codes.DocumentCount], new float[codes.Values.Length]);
         using var wide = atoms.to(ScalarType.Float64);
         using var transposed = wide.t();
         for (var first = 0; first < codes.DocumentCount; first += SparseCoder.BlockSize)
@@ -46,14 +53,23 @@ public sealed record AtomShares(IReadOnlyList<double> Atoms, double Unexplained)
                 }
 
                 Cholesky.Solve(matrix, refit);
+                var own = 0d;
+                for (var i = 0; i < used.Length; i++)
+                {
+                    own += refit[i] * products[((document - first) * codes.AtomCount) + used[i]];
+                    refits[codes.RowPointers[document] + i] = (float)refit[i];
+                }
+
+                documents[document] = norms[document] > 0 ? own / norms[document] : null;
                 for (var i = 0; i < used.Length; i++)
                     explained[used[i]] += weight * refit[i] * products[((document - first) * codes.AtomCount) + used[i]];
             }
         }
 
+        var fitted = new SparseCodes(codes.RowPointers, codes.Columns, refits, codes.AtomCount);
         if (total == 0)
-            return new(explained, 1);
+            return new(explained, 1) { Documents = documents, Refit = fitted };
         var shares = explained.Select(energy => energy / total).ToArray();
-        return new(shares, 1 - shares.Sum());
+        return new(shares, 1 - shares.Sum()) { Documents = documents, Refit = fitted };
     }
 }

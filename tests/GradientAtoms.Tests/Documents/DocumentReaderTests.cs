@@ -50,6 +50,19 @@ public sealed class DocumentReaderTests : IDisposable
     public void An_input_stands_below_its_instruction() =>
         Assert.Equal("Sum up.\n\nA text.", Read("""{"instruction":"Sum up.","input":"A text.","output":"a"}""").Documents.Single().PromptText);
 
+    [Theory]
+    [InlineData("""{"text":"Once.","source":"books"}""", "books")]
+    [InlineData("""{"text":"Once.","dataset":7}""", "7")]
+    [InlineData("""{"text":"Once.","metadata":{"dataset":"wiki"}}""", "wiki")]
+    [InlineData("""{"text":"Once.","source":{"a":1},"subset":"b"}""", "b")]
+    [InlineData("""{"text":"Once.","source":"a passage\nof two lines"}""", null)]
+    [InlineData("""{"text":"Once.","metadata":"none"}""", null)]
+    public void A_row_says_what_it_comes_from(string row, string? source) => Assert.Equal(source, Read(row).Documents.Single().Source);
+
+    [Fact]
+    public void A_map_says_where_the_source_stands() =>
+        Assert.Equal("b", Read("""{"text":"Once.","source":"a","kind":"b"}""", Map("source=kind")).Documents.Single().Source);
+
     [Fact]
     public void A_map_renames_fields_and_steps_down_through_dots()
     {

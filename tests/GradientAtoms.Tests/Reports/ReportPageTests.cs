@@ -88,6 +88,17 @@ public class ReportPageTests
     }
 
     [Fact]
+    public void A_pole_that_is_only_a_confounder_is_marked_and_what_its_place_says_stays_text()
+    {
+        var sample = SomeReport.Of(atomCount: 2, documentCount: 30);
+        Assert.DoesNotContain("only source", ReportPage.Render(sample), StringComparison.Ordinal);
+        var marked = sample with { Atoms = [.. sample.Atoms.Select(atom => atom with { Poles = [.. atom.Poles.Select(pole => pole with { Only = ["source"], Confounders = [new("source", 0.75, 0.1, "<b>wiki"), new("length", 0.001, 0.1, "from 9")] })] })] };
+        var text = Parse(ReportPage.Render(marked)).Root!.Value;
+        Assert.Contains("only source · explained by source 75.0\u00a0% (<b>wiki)", text, StringComparison.Ordinal);
+        Assert.DoesNotContain("from 9", text, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void What_is_not_computed_is_absent()
     {
         var sample = SomeReport.Of(atomCount: 2, documentCount: 30);
