@@ -201,8 +201,8 @@ public sealed class FormatsTests : IDisposable
             Text(TableExport.WriteCsv, ExportTable.Documents));
         Assert.Equal("""{"id":"ü\n2","source_row":2,"tokens":0,"trained_tokens":0,"truncated_tokens":0,"status":"rejected","reason":"empty answer"}""", Text(TableExport.WriteJsonLines, ExportTable.Documents).Split('\n')[1]);
         Assert.Equal(
-            "atom,pole,sign,documents,supported,share,coherence,coherence_raw,coherence_reference,keywords,label,certified,reasons,fdr,family_wise,separation,separation_null,coherence_null,recurrence,recurrence_bar,resampled,agreement,agreement_null,coding_gain,coding_gain_null\r\n"
-            + "k7f,k7f+,1,5,true,0.1,0.5,0.4,0.25,sorry can't,refusal,,,,,,,,,,,,,,\r\nk7f,k7f-,-1,1,true,0.1,,,0.25,,,,,,,,,,,,,,,,\r\nb22,b22+,1,4,true,,,,,,,,,,,,,,,,,,,,\r\n",
+            "atom,pole,sign,documents,supported,share,coherence,coherence_raw,coherence_reference,keywords,label,certified,reasons,fdr,family_wise,separation,separation_null,coherence_null,recurrence,recurrence_bar,resampled,agreement,agreement_null,coding_gain,coding_gain_null,only,confounder,confounder_share\r\n"
+            + "k7f,k7f+,1,5,true,0.1,0.5,0.4,0.25,sorry can't,refusal,,,,,,,,,,,,,,,,,\r\nk7f,k7f-,-1,1,true,0.1,,,0.25,,,,,,,,,,,,,,,,,,,\r\nb22,b22+,1,4,true,,,,,,,,,,,,,,,,,,,,,,,\r\n",
             Text(TableExport.WriteCsv, ExportTable.Atoms));
         Assert.Equal("atom,module,share\r\nk7f,layers.0.q_proj,0.75\r\nk7f,layers.1.v_proj,0.25\r\n", Text(TableExport.WriteCsv, ExportTable.Modules));
 
