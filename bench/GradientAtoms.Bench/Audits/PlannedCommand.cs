@@ -47,7 +47,7 @@ internal static class PlannedCommand
             memories.Add(Off(memory, peak));
             var disk = (long)plan.Notes["predicted_disk_bytes"]!;
             var used = new DirectoryInfo(path).EnumerateFiles("*", SearchOption.AllDirectories).Sum(file => file.Length);
-            lines.Add(string.Create(CultureInfo.InvariantCulture, $"| {Path.GetFileName(path)} | {run.Manifest.Stage("documents")!.Notes["documents"]} | {run.Manifest.Stage("adapter")!.Notes["parameters"]} | {seconds:f0} s | {took:f0} s | {100 * times[^1]:+0;-0} % | {Mib(memory)} | {Mib(peak)} | {100 * memories[^1]:+0;-0} % | {Mib(disk)} | {Mib(used)} |"));
+            lines.Add(string.Create(CultureInfo.InvariantCulture, $"| {Path.GetFileName(path)} | {run.Manifest.Stage("documents")!.Notes["documents"]} | {run.Manifest.Stage("adapter")!.Notes["parameters"]} | {seconds:f0} s | {took:f0} s | {100 * times[^1]:+0;-0;0} % | {Mib(memory)} | {Mib(peak)} | {100 * memories[^1]:+0;-0;0} % | {Mib(disk)} | {Mib(used)} |"));
         }
 
         lines.Add("");
