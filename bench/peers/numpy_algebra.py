@@ -16,18 +16,11 @@ os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = threads
 
 import numpy  # noqa: E402
 
-with open(path, "rb") as file:
-    header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
-    data = file.read()
+from safetensors_file import read_safetensors  # noqa: E402
 
-
-def tensor(name):
-    start, end = header[name]["data_offsets"]
-    return numpy.frombuffer(data[start:end], dtype=numpy.float32).reshape(header[name]["shape"])
-
-
-inputs, outputs, gradients = tensor("inputs"), tensor("outputs"), tensor("gradients")
-inputs.T[:64, :64] @ inputs[:64, :64].astype(numpy.float32)[:64]  # the first product pays for the threads
+arrays = read_safetensors(path)
+inputs, outputs, gradients = arrays["inputs"], arrays["outputs"], arrays["gradients"]
+inputs[:64].T @ inputs[:64]  # the first product pays for the threads
 
 start = time.perf_counter()
 covariances = [(inputs.T @ inputs).astype(numpy.float64) / len(inputs), (outputs.T @ outputs).astype(numpy.float64) / len(outputs)]

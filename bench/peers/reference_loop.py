@@ -20,30 +20,21 @@ case, threads = sys.argv[1], int(sys.argv[2])
 os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = str(threads)
 os.environ["OMP_WAIT_POLICY"] = "PASSIVE"  # torch's threads and OpenBLAS's own would spin against one another: three times slower
 
-import numpy  # noqa: E402
 import torch  # noqa: E402
 import torch.nn.functional as functional  # noqa: E402
+
+from safetensors_file import read_safetensors  # noqa: E402
 
 torch.set_num_threads(threads)
 
 
-def read_safetensors(path):
-    with open(path, "rb") as file:
-        size = int.from_bytes(file.read(8), "little")
-        header = json.loads(file.read(size))
-        data = numpy.fromfile(file, dtype=numpy.uint8)
-    tensors = {}
-    for name, entry in header.items():
-        if name != "__metadata__":
-            assert entry["dtype"] == "F32", name
-            start, end = entry["data_offsets"]
-            tensors[name] = torch.from_numpy(data[start:end].view(numpy.float32).reshape(entry["shape"]).copy())
-    return tensors
+def read_tensors(path):
+    return {name: torch.from_numpy(array.copy()) for name, array in read_safetensors(path).items()}
 
 
 config = json.load(open(f"{case}/config.json"))
-weights = read_safetensors(f"{case}/weights.safetensors")
-lora = {name: tensor.requires_grad_() for name, tensor in read_safetensors(f"{case}/adapter.safetensors").items()}
+weights = read_tensors(f"{case}/weights.safetensors")
+lora = {name: tensor.requires_grad_() for name, tensor in read_tensors(f"{case}/adapter.safetensors").items()}
 documents = json.load(open(f"{case}/documents.json"))
 scale, epsilon, heads, groups, size = config["scale"], config["epsilon"], config["heads"], config["key_value_heads"], config["head_size"]
 

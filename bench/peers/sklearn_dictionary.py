@@ -20,18 +20,11 @@ import numpy  # noqa: E402
 import sklearn  # noqa: E402
 from sklearn.decomposition import MiniBatchDictionaryLearning  # noqa: E402
 
+from safetensors_file import read_safetensors  # noqa: E402
+
 warnings.simplefilter("ignore")
-with open(path, "rb") as file:
-    header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
-    data = file.read()
-
-
-def tensor(name):
-    start, end = header[name]["data_offsets"]
-    return numpy.frombuffer(data[start:end], dtype=numpy.float32).reshape(header[name]["shape"])
-
-
-rows, planted = tensor("rows"), tensor("planted")
+arrays = read_safetensors(path)
+rows, planted = arrays["rows"], arrays["planted"]
 
 start = time.perf_counter()
 learner = MiniBatchDictionaryLearning(

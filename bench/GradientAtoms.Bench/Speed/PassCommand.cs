@@ -48,7 +48,7 @@ internal static class PassCommand
             var (ours, full, theirs, rates) = (new List<double>(), new List<double>(), new List<double>(), new List<double>());
             for (var round = 0; round < rounds; round++)
             {
-                rates.Add(MachineRate.Measure());
+                rates.Add(SpeedProbe.MatrixFlops());
                 var mine = Measure(source, documents, batchTokens, withCovariances: false);
                 ours.Add(mine.Seconds);
                 full.Add(Measure(source, documents, batchTokens, withCovariances: true).Seconds);

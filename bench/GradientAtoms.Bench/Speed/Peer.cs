@@ -22,6 +22,7 @@ internal static class Peer
             start.ArgumentList.Add(argument);
         }
 
+        start.Environment["PYTHONDONTWRITEBYTECODE"] = "1"; // no cache beside the sources
         using var process = Process.Start(start) ?? throw new IOException($"{Interpreter} could not be started");
         var errors = process.StandardError.ReadToEndAsync();
         var output = process.StandardOutput.ReadToEnd();

@@ -43,15 +43,16 @@ internal static class PlanStage
         var documents = DocumentsStage.ReadTokens(context.Folder, DocumentsStage.ReadTexts(context.Folder));
         var request = AuditPlan.Request(options, model.Description, documents);
 
-        // A probe takes seconds and the weights: it is for runs of minutes, and for those that have a time to keep.
-        var isLong = Planner.Plan(request with { Budget = Budget.Unlimited }).Seconds > LongSeconds;
-        if (options.Time is not null || isLong)
+        var alreadyKept = Kept(context.Folder, options, request.Layout.Size);
+
+        // A probe takes seconds and the weights: it is for runs of minutes, and for those that have a time to keep, while there is something to decide.
+        if (alreadyKept is null && (options.Time is not null || Planner.Plan(request with { Budget = Budget.Unlimited }).Seconds > LongSeconds))
         {
             request = request with { Speeds = SpeedProbe.Measure(model, options, documents, context.Progress, context.CancellationToken) };
             context.Notes["probed"] = JsonSerializer.SerializeToNode(request.Speeds, RunJson.Indented);
         }
 
-        var (choice, why) = Kept(context.Folder, options, request.Layout.Size) is { } kept ? (kept, "as the run's gradients are kept already") : Decide(options, request);
+        var (choice, why) = alreadyKept is { } kept ? (kept, "as the run's gradients are kept already") : Decide(options, request);
         context.Notes["coordinates"] = choice.Kind.ToString().ToLowerInvariant();
         context.Notes["sketch_size"] = choice.SketchSize;
         context.Notes["why"] = why;
