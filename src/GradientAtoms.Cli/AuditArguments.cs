@@ -87,7 +87,7 @@ internal sealed class AuditArguments
 
     public Option<double?> Time { get; } = Opt.Duration("--time", "Time that the run may take by its plan: 90m, 2h.");
 
-    public Option<int?> Threads { get; } = Opt.Whole("--threads", "COUNT", "Processor threads. Default: all cores.");
+    public Option<int?> Threads { get; } = Opt.Whole("--threads", "COUNT", "Processor threads. Default: OMP_NUM_THREADS, else all cores.");
 
     public Option<string?> Device { get; } = Opt.Text("--device", "DEVICE", "cpu, or cuda where this build has it. Default cpu.");
 

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using GradientAtoms.Coordinates;
+using GradientAtoms.Models.Native;
 using GradientAtoms.Runs.Steps;
 using GradientAtoms.Steering;
 
@@ -15,7 +16,7 @@ internal sealed class StepArguments
     private readonly Option<string?> _direction = Opt.Choice("--direction", "How the atom becomes a step (docs/method.md, 7). Default data.", "data", "natural", "gradient", "adam");
     private readonly Option<string?> _faults = Opt.Choice("--reference-faults", "With --direction gradient, make a mistake of the reference too, to compare with it: order lays the direction into the adapter's tensors in the order of their names (docs/method.md, 4). Default none.", "order");
     private readonly Option<string?> _model = Opt.Text("--model", "MODEL", "The model, where it has moved since the audit.");
-    private readonly Option<int?> _threads = Opt.Whole("--threads", "COUNT", "Processor threads. Default: all cores.");
+    private readonly Option<int?> _threads = Opt.Whole("--threads", "COUNT", "Processor threads. Default: OMP_NUM_THREADS, else all cores.");
 
     public void AddTo(Command command)
     {
@@ -27,7 +28,7 @@ internal sealed class StepArguments
 
     public string? ModelOf(ParseResult parse) => parse.GetValue(_model);
 
-    public void UseThreads(ParseResult parse) => Threads.Use(parse.GetValue(_threads));
+    public void UseThreads(ParseResult parse) => TorchThreads.Use(parse.GetValue(_threads));
 
     public PoleStepOptions Read(ParseResult parse)
     {

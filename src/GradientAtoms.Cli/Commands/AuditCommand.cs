@@ -1,3 +1,4 @@
+using GradientAtoms.Models.Native;
 using GradientAtoms.Runs;
 using GradientAtoms.Runs.Pipeline;
 
@@ -27,7 +28,7 @@ internal static class AuditCommand
         command.Body = context =>
         {
             var options = arguments.Read(context.Parse) with { Until = context.Parse.GetValue(until) is { } stop ? Enum.Parse<AuditStop>(stop, ignoreCase: true) : null };
-            Threads.Use(context.Parse.GetValue(arguments.Threads));
+            TorchThreads.Use(context.Parse.GetValue(arguments.Threads));
             if (context.Parse.GetValue(shard) is { } part)
             {
                 DoShard(context, options, part);

@@ -1,6 +1,7 @@
 using System.Globalization;
 using GradientAtoms.Demo;
 using GradientAtoms.Evaluation;
+using GradientAtoms.Models.Native;
 using GradientAtoms.Runs;
 
 namespace GradientAtoms.Cli.Commands;
@@ -16,7 +17,7 @@ internal static class DemoCommand
         var kl = Opt.Number("--kl", "NATS", "Strength of the steps: the divergence from the unsteered model, a token of neutral chats. Default .1.", above: 0);
         var documents = Opt.Whole("--documents", "COUNT", $"Chats to be tuned on. Default {defaults.Documents.ToString(CultureInfo.InvariantCulture)}.", least: 200);
         var prompts = Opt.Whole("--prompts", "COUNT", $"Held-out prompts of each behaviour that steps are judged on. Default {defaults.Prompts.ToString(CultureInfo.InvariantCulture)}.");
-        var threads = Opt.Whole("--threads", "COUNT", "Processor threads. Default: all cores.");
+        var threads = Opt.Whole("--threads", "COUNT", "Processor threads. Default: OMP_NUM_THREADS, else all cores.");
         var command = new GatomsCommand(
             "demo",
             "The whole job on the built-in model, offline: plants known behaviours in chats, tunes on them, audits, tells which were found, and turns them up and down.",
@@ -33,7 +34,7 @@ internal static class DemoCommand
         command.Body = context =>
         {
             var parse = context.Parse;
-            Threads.Use(parse.GetValue(threads));
+            TorchThreads.Use(parse.GetValue(threads));
             var options = new DemoOptions
             {
                 Out = parse.GetValue(folder) ?? defaults.Out,

@@ -25,7 +25,7 @@ internal static class ServeCommand
         var timeout = Opt.Duration("--timeout", "The time that a request may take, waiting included. Default 10m.");
         var body = Opt.Size("--max-body", "The largest request. Default 4MiB.");
         var model = Opt.Text("--model", "MODEL", "The model, where it has moved since the audit.");
-        var threads = Opt.Whole("--threads", "COUNT", "Processor threads. Default: all cores.");
+        var threads = Opt.Whole("--threads", "COUNT", "Processor threads. Default: OMP_NUM_THREADS, else all cores.");
         var command = new GatomsCommand(
             "serve",
             "Serves base, adapter and steers of a run to programs that speak OpenAI's API, until it is interrupted.",

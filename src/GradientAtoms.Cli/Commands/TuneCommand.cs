@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Globalization;
 using System.Text.Json.Nodes;
+using GradientAtoms.Models.Native;
 using GradientAtoms.Runs;
 using GradientAtoms.Runs.Pipeline;
 
@@ -27,7 +28,7 @@ internal static class TuneCommand
         command.Body = context =>
         {
             var options = arguments.Read(context.Parse);
-            Threads.Use(context.Parse.GetValue(arguments.Threads));
+            TorchThreads.Use(context.Parse.GetValue(arguments.Threads));
             var result = context.Track(ladder => AuditPipeline.Tune(options, ladder.Decided, ladder, context.CancellationToken));
             var notes = result.Stages[^1].Record.Notes;
             var adapter = Path.Combine(options.Out, RunFiles.Adapter);

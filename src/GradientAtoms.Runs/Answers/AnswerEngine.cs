@@ -4,7 +4,6 @@ using GradientAtoms.Models.Generation;
 using GradientAtoms.Models.Native;
 using GradientAtoms.Runs.Pipeline;
 using GradientAtoms.Text.Documents;
-using static TorchSharp.torch;
 
 namespace GradientAtoms.Runs.Answers;
 
@@ -202,7 +201,7 @@ public sealed class AnswerEngine : IDisposable
 
     private void Live(string run, IProgress<StageProgress>? progress, CancellationToken cancellationToken)
     {
-        set_num_threads(_options.Threads ?? Environment.ProcessorCount); // OpenMP counts a thread's own
+        TorchThreads.Use(_options.Threads);
         _gate.Close();
         try
         {

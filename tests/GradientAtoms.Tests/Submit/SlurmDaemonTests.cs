@@ -27,7 +27,7 @@ public sealed class SlurmDaemonTests(SlurmCluster cluster) : IClassFixture<Slurm
         Assert.SkipWhen(cluster.WhyNot is not null, cluster.WhyNot ?? string.Empty);
         var options = Prepare("whole");
 
-        // A process of its own, as the jobs are: other tests of this one change how many threads sums are cut for.
+        // A process of its own, as the jobs are.
         var (code, said) = cluster.Run(Gatoms, ["audit", .. Arguments(options), "--threads", "1"]);
         Assert.True(code == 0, said);
 
