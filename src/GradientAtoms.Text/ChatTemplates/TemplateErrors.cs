@@ -38,6 +38,10 @@ internal static class TemplateErrors
     public static ChatTemplateException Missing(string location) =>
         new(NoTemplate, location, "the data are chats, and the model has no chat template", "Give the model's template with --chat-template FILE (a jinja file, or a tokenizer_config.json).");
 
+    /// <summary>The error of a template that went over a limit, with the document that it did so on.</summary>
+    public static ChatTemplateException Over(ChatTemplateException fault, string document) =>
+        new(OverLimit, $"{fault.Location}, document {document}", fault.Problem, fault.Remedy, fault);
+
     private static string Remedy(string code) => code switch
     {
         Raised => "The template refuses this conversation: change the conversation, or give another template with --chat-template FILE.",

@@ -54,7 +54,7 @@ public sealed class ChatTokenizer
 
     /// <summary>Tokenises one document.</summary>
     /// <param name="document">A chat or plain text.</param>
-    /// <exception cref="ChatTemplateException">GA2207: a chat, and no template.</exception>
+    /// <exception cref="ChatTemplateException">GA2205: the template went over a limit. GA2207: a chat, and no template.</exception>
     public TokenizedRow Tokenize(Document document)
     {
         ArgumentNullException.ThrowIfNull(document);
@@ -75,6 +75,11 @@ public sealed class ChatTokenizer
         {
             return TokenizeChat(document);
         }
+        catch (ChatTemplateException fault) when (fault.Code == TemplateErrors.OverLimit)
+        {
+            // A template without an end has none for any document, and takes a second to find out for each.
+            throw TemplateErrors.Over(fault, document.Id);
+        }
         catch (ChatTemplateException refusal)
         {
             return Rejected(refusal.IsRaisedByTemplate ? $"the chat template refuses it: {refusal.Problem}" : $"the chat template fails on it ({refusal.Message})", isRewritten: false);
@@ -86,7 +91,7 @@ public sealed class ChatTokenizer
     /// <param name="file">The data file, for the rejected rows.</param>
     /// <param name="progress">Documents done, documents in all.</param>
     /// <param name="cancellationToken">Looked at once a document.</param>
-    /// <exception cref="ChatTemplateException">GA2207: a chat, and no template.</exception>
+    /// <exception cref="ChatTemplateException">GA2205: the template went over a limit. GA2207: a chat, and no template.</exception>
     public TokenizedSet TokenizeAll(IReadOnlyList<Document> documents, string file, IProgress<(int Done, int Total)>? progress = null, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(documents);

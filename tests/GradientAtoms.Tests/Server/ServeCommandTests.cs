@@ -13,8 +13,8 @@ public sealed class ServeCommandTests(ServedRun served)
     [Fact]
     public async Task An_interrupted_server_exits_with_0_within_seconds()
     {
-        // A process of its own, so that the signal is a real one.
-        var start = new ProcessStartInfo("dotnet", [Path.Combine(AppContext.BaseDirectory, "gatoms.dll"), "serve", served.Run, "--port", "0", "--threads", "1", "--steer", $"mine={served.Poles[0]}@.3", "--json"])
+        // A process of its own, so that the signal is a real one; env, since a shell lets what it runs behind itself ignore the signal.
+        var start = new ProcessStartInfo("env", ["--default-signal=INT", "dotnet", Path.Combine(AppContext.BaseDirectory, "gatoms.dll"), "serve", served.Run, "--port", "0", "--threads", "1", "--steer", $"mine={served.Poles[0]}@.3", "--json"])
         {
             RedirectStandardOutput = true, RedirectStandardError = true, UseShellExecute = false,
         };
