@@ -37,6 +37,8 @@ const string usage = """
         How many poles survive seeds, thirds and nulls at other sizes and penalties.
     detection --out DIR [--seeds 101,102,103] [--rates .005,.01,.02,.03,.05] [--documents 1200]
         Worlds of planted behaviours at several rates: what is found on our coordinates, the reference's, raw gradients, hidden states and tf-idf.
+    timeline --out DIR [--seeds 0,1,2] [--documents 800] [--checkpoints 8]
+        Behaviours planted in one half of the data, tuned in its order: to which checkpoint several quantities date them.
     pass --run RUN [--model MODEL] [--documents 60] [--rounds 3] [--batch-tokens 1024] [--no-peer]
         Per-document gradients of a run's documents, against the reference's loop in PyTorch.
     dictionary [--documents 5000] [--sizes 6800,5000] [--atoms 500] [--sparsity .1] [--seed 0] [--algorithms lars,cd]
@@ -75,6 +77,7 @@ try
         ["algebra", .. var rest] => AlgebraCommand.Run(new(rest)),
         ["benchmarks", .. var rest] => BenchmarksCommand.Run(new(rest)),
         ["kills", .. var rest] => KillsCommand.Run(new(rest)),
+        ["timeline", .. var rest] => TimelineCommand.Run(new(rest)),
         ["detection", .. var rest] => DetectionCommand.Run(new(rest)),
         _ => Fail(usage),
     };

@@ -79,6 +79,10 @@ internal sealed class AuditArguments
 
     public Option<double?> LearningRate { get; } = Opt.Number("--learning-rate", "RATE", "Tuning: the largest rate. Default 3e-4.", above: 0);
 
+    public Option<string?> Order { get; } = Opt.Choice("--order", "Tuning: whether each pass sees the documents in an order of its own (shuffled) or in that of the data. Default shuffled.", "shuffled", "data");
+
+    public Option<int?> Checkpoints { get; } = Opt.Whole("--checkpoints", "COUNT", "Tuning: keep the adapter at COUNT steps, evenly over the fine-tune and the finished one among them, for gatoms timeline. Default 0.", least: 0);
+
     public Option<int?> BatchTokens { get; } = Opt.Whole("--batch-tokens", "COUNT", "Tokens of a batch, padding included. The results do not depend on it.");
 
     public Option<long?> Memory { get; } = Opt.Size("--memory", "Memory that the run may take.");
@@ -97,7 +101,7 @@ internal sealed class AuditArguments
     public IEnumerable<Option> Reading => [Model, Data, Adapter, Out, Limit, MaxTokens, Seed, Map, Split, ChatTemplate, Date, HeldOut, MaxRejected];
 
     /// <summary>Options of the fine-tune.</summary>
-    public IEnumerable<Option> Tuning => [Rank, Alpha, TargetModules, Epochs, LearningRate];
+    public IEnumerable<Option> Tuning => [Rank, Alpha, TargetModules, Epochs, LearningRate, Order, Checkpoints];
 
     /// <summary>Options of the dictionary and what comes before it.</summary>
     public IEnumerable<Option> Learning => [Atoms, Coordinates, Damping, Sparsity, Nonzeros, Gate, Starts, Codes, Center, Nulls];
@@ -144,6 +148,8 @@ internal sealed class AuditArguments
             TargetModules = Get(TargetModules),
             Epochs = Get(Epochs) ?? defaults.Epochs,
             LearningRate = Get(LearningRate) ?? defaults.LearningRate,
+            Shuffle = Get(Order) != "data",
+            Checkpoints = Get(Checkpoints) ?? defaults.Checkpoints,
             BatchTokens = Get(BatchTokens) ?? defaults.BatchTokens,
             Memory = Get(Memory),
             Disk = Get(Disk),

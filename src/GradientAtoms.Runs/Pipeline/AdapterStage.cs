@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text.Json.Nodes;
 using GradientAtoms.FineTuning;
 using GradientAtoms.Models;
@@ -14,6 +15,7 @@ internal static class AdapterStage
 {
     public const string Name = "adapter";
     public const string SecondMoments = "adapter-moments.safetensors";
+    public const string CheckpointPrefix = "checkpoint-";
 
     public static Stage Create(AuditOptions options, ModelFiles model) => options.Adapter is { } folder
         ? new()
@@ -25,7 +27,7 @@ internal static class AdapterStage
         : new()
         {
             Name = Name,
-            Options = RunJson.Of(options, "rank", "alpha", "target_modules", "epochs", "learning_rate", "seed"),
+            Options = TuningOptions(options),
             DependsOn = [DocumentsStage.Name],
             Inputs = model.WeightInputs,
             Run = context => Tune(context, options, model),
@@ -34,6 +36,31 @@ internal static class AdapterStage
     /// <summary>What an adapter that is tuned first looks like: on the named modules, or on the model's usual ones.</summary>
     public static PeftConfiguration FreshConfiguration(AuditOptions options, ModelDescription model) => PeftConfiguration.Of(
         options.TargetModules?.Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries) ?? model.UsualTargets, options.Rank, options.Alpha);
+
+    /// <summary>A kept adapter of a fine-tune: the optimiser steps behind it, and its folder.</summary>
+    public static IReadOnlyList<(int Step, string Folder)> CheckpointsIn(string folder) => !Directory.Exists(folder) ? [] :
+        [.. Directory.EnumerateDirectories(folder, CheckpointPrefix + "*")
+            .Where(PeftAdapter.IsAdapter)
+            .Select(path => (Step: int.TryParse(Path.GetFileName(path).AsSpan(CheckpointPrefix.Length), NumberStyles.None, CultureInfo.InvariantCulture, out var step) ? step : -1, Folder: path))
+            .Where(checkpoint => checkpoint.Step >= 0)
+            .OrderBy(checkpoint => checkpoint.Step)];
+
+    // What was not there before counts only where it is used: runs of earlier versions stay as they are.
+    private static JsonObject TuningOptions(AuditOptions options)
+    {
+        var named = RunJson.Of(options, "rank", "alpha", "target_modules", "epochs", "learning_rate", "seed");
+        if (!options.Shuffle)
+        {
+            named["shuffle"] = false;
+        }
+
+        if (options.Checkpoints > 0)
+        {
+            named["checkpoints"] = options.Checkpoints;
+        }
+
+        return named;
+    }
 
     private static void Import(StageContext context, string folder, ModelFiles model)
     {
@@ -66,22 +93,36 @@ internal static class AdapterStage
             BaseModel = model.Description.Name,
             FanInFanOut = model.Loaded.Model.LinearModules.Any(module => module.IsStoredTransposed),
         };
+        var kept = context.Scratch("adapter-checkpoints");
         using var fresh = LoraAdapter.Create(model.Loaded.Model, configuration, (ulong)RandomStream.Seed(options.Seed, "adapter"));
         using var result = LoraTrainer.Train(
             model.Loaded.Model,
             fresh,
             [.. documents.Where((_, index) => !texts[index].HeldOut)],
             [.. documents.Where((_, index) => texts[index].HeldOut)],
-            new() { Epochs = options.Epochs, LearningRate = options.LearningRate, Seed = options.Seed },
-            new Checkpoints(context),
+            new() { Epochs = options.Epochs, LearningRate = options.LearningRate, Seed = options.Seed, Shuffle = options.Shuffle, Snapshots = options.Checkpoints },
+            new Checkpoints(context, kept),
             context.Progress,
             context.CancellationToken);
-        context.WriteFolder(RunFiles.Adapter, to => PeftAdapter.Save(to, result.Adapter, configuration));
+        context.WriteFolder(RunFiles.Adapter, to =>
+        {
+            PeftAdapter.Save(to, result.Adapter, configuration);
+            foreach (var block in kept.All)
+            {
+                using var adapter = ReadFactors(kept.PathOf(block.Id), result.Adapter);
+                PeftAdapter.Save(Path.Combine(to, string.Create(CultureInfo.InvariantCulture, $"{CheckpointPrefix}{block.Id}")), adapter, configuration);
+            }
+        });
         context.WriteFile(SecondMoments, path => SafetensorsWriter.Write(path, [("second_moments", result.SecondMoments)]));
         Describe(context, result.Adapter);
         context.Notes["source"] = "tuned";
         context.Notes["steps"] = result.Steps;
         context.Notes["tokens"] = result.Tokens;
+        if (kept.All.Count > 0)
+        {
+            context.Notes["checkpoints"] = new JsonArray([.. kept.All.Select(block => (JsonNode)block.Id)]);
+        }
+
         context.Notes["step_losses"] = new JsonArray([.. result.StepLosses.Select(loss => (JsonNode)loss)]);
         if (result.HeldOut is { Count: > 0 } heldOut)
         {
@@ -98,8 +139,15 @@ internal static class AdapterStage
         context.Notes["modules"] = new JsonArray([.. adapter.Modules.Select(module => (JsonNode)module.ModuleName)]);
     }
 
-    /// <summary>Training states as the stage's running state.</summary>
-    private sealed class Checkpoints(StageContext context) : ITrainingCheckpointSink
+    private static LoraAdapter ReadFactors(string path, LoraAdapter like)
+    {
+        using var scope = NewDisposeScope();
+        using var file = SafetensorsFile.Open(path);
+        return new([.. like.Modules.Select(module => module with { A = file.ReadRaw($"{module.ModuleName}.lora_A"), B = file.ReadRaw($"{module.ModuleName}.lora_B") })]);
+    }
+
+    /// <summary>Training states as the stage's running state, and kept adapters as blocks that are numbered by their steps.</summary>
+    private sealed class Checkpoints(StageContext context, BlockStore kept) : ITrainingCheckpointSink
     {
         public TrainingState? Load()
         {
@@ -117,5 +165,14 @@ internal static class AdapterStage
             state.Counters.Step,
             path => SafetensorsWriter.Write(path, state.Tensors.Select(pair => (pair.Key, pair.Value))),
             new JsonObject { ["counters"] = state.Counters.ToJson() });
+
+        public void Keep(int step, LoraAdapter adapter)
+        {
+            if (!kept.Has(step))
+            {
+                kept.WriteFile(step, path => SafetensorsWriter.Write(path, adapter.Modules.SelectMany(module =>
+                    ((string, Tensor)[])[($"{module.ModuleName}.lora_A", module.A), ($"{module.ModuleName}.lora_B", module.B)])));
+            }
+        }
     }
 }

@@ -99,6 +99,12 @@ public sealed record AuditOptions
     /// <summary>Tuning: the largest learning rate.</summary>
     public double LearningRate { get; init; } = 3e-4;
 
+    /// <summary>Tuning: whether each epoch has an order of its own; otherwise documents are seen in the order of the data file.</summary>
+    public bool Shuffle { get; init; } = true;
+
+    /// <summary>Tuning: at how many steps the adapter is kept, evenly over the fine-tune and the finished one among them, for <c>gatoms timeline</c>; 0: only the finished one.</summary>
+    public int Checkpoints { get; init; }
+
     /// <summary>Padded tokens of a batch of the gradient pass.</summary>
     public int BatchTokens { get; init; } = 1024;
 

@@ -65,7 +65,7 @@ public static class AuditPipeline
         (AuditStop.Dictionary, () => DictionaryStage.Create(options)),
         (AuditStop.Certificates, () => CertificatesStage.Create(options)),
         (AuditStop.Atoms, () => AtomsStage.Create(model)),
-        (null, () => Reports.ReportStage.Create(options, model)),
+        (null, () => Reports.ReportStage.Create(options, model, run)),
     ];
 
     // A template that asks for the day would write other texts tomorrow: the first start's day is the run's.

@@ -1,3 +1,4 @@
+using System.Text.Json;
 using GradientAtoms.Coordinates;
 using GradientAtoms.Models.Checkpoints;
 
@@ -29,6 +30,11 @@ public static class RunReader
     public static IReadOnlyList<KeyValuePair<string, double>> ReadExplained(RunFolder run) => AtomsStage.ReadLedger(run) is { } ledger
         ? [.. ledger.Documents.Select(document => KeyValuePair.Create(document.Id, document.Explained))]
         : throw new RunFolderException("GA2607", run.PathOf(AtomsStage.Ledger), "is not there: the run was made before it was kept", "Run the same `gatoms audit` again: it makes what is missing.");
+
+    /// <summary>The options of a run's last audit, as resolved.</summary>
+    /// <exception cref="RunFolderException">GA2607: its audit never began.</exception>
+    internal static AuditOptions ReadOptions(RunFolder run) => run.Manifest.Options?.Deserialize<AuditOptions>(Files.RunJson.Compact)
+        ?? throw new RunFolderException("GA2607", run.Path, "has no options: its audit never began", "Run `gatoms audit` again.");
 
     /// <summary>The coordinates of a run. The caller owns the result.</summary>
     internal static GramCoordinates ReadCoordinates(SafetensorsFile file) =>

@@ -40,8 +40,7 @@ public sealed class RunSession : IDisposable
     public RunSession(string path, string? model = null)
     {
         Folder = RunFolder.OpenRead(path);
-        Options = Folder.Manifest.Options?.Deserialize<AuditOptions>(RunJson.Compact)
-            ?? throw new RunFolderException("GA2607", path, "has no options: its audit never began", "Run `gatoms audit` again.");
+        Options = RunReader.ReadOptions(Folder);
         var adapter = Folder.PathOf(RunFiles.Adapter);
         Model = new(model ?? Options.Model, Options.Device, PeftAdapter.IsAdapter(adapter) ? adapter : null);
         _owned.Add(Model);

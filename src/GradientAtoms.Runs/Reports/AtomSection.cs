@@ -122,9 +122,11 @@ internal static class AtomSection
 
     private static string Lines(Atom atom, Func<Pole, string> figure) => string.Concat(atom.Poles.Select(pole => $"<span class=\"kw\">{figure(pole)}</span>"));
 
-    private static string Sign(Pole pole) => pole.Sign > 0 ? "<span class=\"p\">+</span>" : "<span class=\"m\">−</span>";
+    /// <summary>The pole's sign, coloured.</summary>
+    public static string Sign(Pole pole) => pole.Sign > 0 ? "<span class=\"p\">+</span>" : "<span class=\"m\">−</span>";
 
-    private static string Name(Pole pole) => pole.Label is { } label ? Html.Escape(label)
+    /// <summary>The pole's label, else its keywords.</summary>
+    public static string Name(Pole pole) => pole.Label is { } label ? Html.Escape(label)
         : pole.Keywords is { Count: > 0 } words ? Html.Escape(string.Join(", ", words.Take(6))) : "<span class=\"soft\">–</span>";
 
     private static string Figure(string name, double? value) => value is { } number ? $" · {name} {Html.Cosine(number)}" : string.Empty;

@@ -45,6 +45,7 @@ internal static class ReportBuilder
             Dictionary = Dictionary(notes, options),
             Atoms = atoms,
             Map = Map(run, atoms),
+            Timeline = TimelineStage.IsThere(run) ? Timeline.Read(run.Need(TimelineStage.File)) : null,
             Ledger = Ledger(notes, explained),
             WorstExplained = [.. (explained?.Documents ?? []).Take(WorstDocuments).Select(document => (document.Id, document.Explained))],
             Documents = RunReader.ReadTexts(run).ToDictionary(text => text.Id, text => new ReportDocument(text.Prompt, text.Answer) { Line = text.Line }, StringComparer.Ordinal),

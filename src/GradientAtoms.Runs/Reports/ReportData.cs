@@ -36,6 +36,9 @@ public sealed record ReportData
     /// <summary>Where each atom lies on the map (<see cref="AtomMap"/>), in the order of <see cref="Atoms"/>; empty where there is no map.</summary>
     public IReadOnlyList<MapPoint> Map { get; init; } = [];
 
+    /// <summary>When each pole was learnt; null where checkpoints were not measured.</summary>
+    public Formats.Timeline? Timeline { get; init; }
+
     /// <summary>What each lossy step kept of the gradients' energy, in order.</summary>
     public IReadOnlyList<ReportLedgerStep> Ledger { get; init; } = [];
 

@@ -40,6 +40,7 @@ public static class ReportPage
         SummarySection.Write(page, data);
         MapFigure.Write(page, data);
         AtomSection.Write(page, data);
+        TimelineSection.Write(page, data);
         ModuleSection.Write(page, data);
         LedgerSection.Write(page, data);
         ReadingSection.Write(page, data);

@@ -13,14 +13,14 @@ internal static class ReportStage
     /// <summary>Options that say where things lie or what they may cost: not in the report, so that it does not change with them.</summary>
     private static readonly string[] Elsewhere = ["out", "memory", "disk", "device", "batch_tokens", "neutral"];
 
-    public static Stage Create(AuditOptions options, ModelFiles model)
+    public static Stage Create(AuditOptions options, ModelFiles model, RunFolder run)
     {
         var shown = ShownOptions(options);
         return new()
         {
             Name = Name,
             Options = shown,
-            DependsOn = ["documents", "adapter", "gradients", "coordinates", "dictionary", "certificates", "atoms"],
+            DependsOn = ["documents", "adapter", "gradients", "coordinates", "dictionary", "certificates", "atoms", .. TimelineStage.IsThere(run) ? [TimelineStage.Name] : Array.Empty<string>()],
             Run = context =>
             {
                 context.Progress?.Report(new(Name, 0, 1, "files"));

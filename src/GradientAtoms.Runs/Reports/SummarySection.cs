@@ -13,7 +13,7 @@ internal static class SummarySection
         page.Append("<nav aria-label=\"Sections\"><ul>");
         foreach (var (id, text, isThere) in (IEnumerable<(string, string, bool)>)
         [
-            ("map", "Map", data.Map.Count > 0), ("atoms", "Atoms", true), ("modules", "Modules", ModuleSection.HasModules(data)),
+            ("map", "Map", data.Map.Count > 0), ("atoms", "Atoms", true), ("training", "Over the training", data.Timeline is not null), ("modules", "Modules", ModuleSection.HasModules(data)),
             ("energy", "Energy ledger", LedgerSection.IsThere(data)), ("reading", "What was read", true), ("provenance", "Provenance", true), ("words", "Words", true),
         ])
         {

@@ -55,6 +55,12 @@ public sealed record FineTuningOptions
     /// <summary>The run's seed: decides the order of the batches.</summary>
     public long Seed { get; init; } = 42;
 
+    /// <summary>Whether each epoch has an order of its own, drawn from the seed; otherwise documents are seen as they come.</summary>
+    public bool Shuffle { get; init; } = true;
+
+    /// <summary>At how many steps, evenly over the training, the adapter is handed to <see cref="ITrainingCheckpointSink.Keep"/>: the last of them is the end, which is the result and is not handed over.</summary>
+    public int Snapshots { get; init; }
+
     /// <summary>Steps between two looks at the held-out loss; 0 looks only before and after.</summary>
     public int HeldOutEvery { get; init; }
 

@@ -48,6 +48,7 @@ public static class LoraTrainer
             run.Watch(heldOut, cancellationToken);
         }
 
+        var kept = plan.Snapshots;
         while (run.Step < total)
         {
             cancellationToken.ThrowIfCancellationRequested();
@@ -55,6 +56,13 @@ public static class LoraTrainer
             if (hasHeldOut && (run.Step == total || (options.HeldOutEvery > 0 && run.Step % options.HeldOutEvery == 0)))
             {
                 run.Watch(heldOut, cancellationToken);
+            }
+
+            // Before the state is saved: a training that goes on from it has its adapters kept already.
+            if (checkpoints is not null && kept.Contains(run.Step))
+            {
+                using var snapshot = run.Snapshot();
+                checkpoints.Keep(run.Step, snapshot);
             }
 
             if (checkpoints is not null && (run.Step == total || (options.CheckpointEvery > 0 && run.Step % options.CheckpointEvery == 0)))
@@ -83,6 +91,7 @@ public static class LoraTrainer
         Need(options.MicroBatchTokens >= 1, "micro-batch tokens", "at least 1");
         Need(options.LogitPositions >= 1, "logit positions", "at least 1");
         Need(double.IsFinite(options.LearningRate) && options.LearningRate > 0, "learning rate", "above 0");
+        Need(options.Snapshots >= 0, "snapshots", "at least 0");
         Need(options.WarmupSteps >= 0, "warm-up steps", "at least 0");
         Need(options.Beta1 is >= 0 and < 1 && options.Beta2 is >= 0 and < 1, "betas", "from 0 to below 1");
         Need(double.IsFinite(options.Epsilon) && options.Epsilon > 0, "epsilon", "above 0");

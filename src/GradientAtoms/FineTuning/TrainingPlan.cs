@@ -25,6 +25,12 @@ internal sealed class TrainingPlan
     /// <summary>What a checkpoint must have been made by to be continued.</summary>
     public string Hash { get; }
 
+    /// <summary>Steps behind which the adapter is kept, the last step not among them.</summary>
+    public IReadOnlySet<int> Snapshots => Enumerable.Range(1, Math.Max(0, _options.Snapshots - 1))
+        .Select(place => (int)((long)place * Batches.Count / _options.Snapshots))
+        .Where(step => step > 0)
+        .ToHashSet();
+
     /// <summary>The learning rate of a step.</summary>
     /// <param name="step">From 0.</param>
     public double LearningRate(int step)
@@ -48,7 +54,11 @@ internal sealed class TrainingPlan
     {
         var random = RandomStream.Integers(_options.Seed, $"fine-tuning/epoch/{epoch.ToString(CultureInfo.InvariantCulture)}");
         var order = Enumerable.Range(0, documents.Count).Where(index => documents[index].TrainedCount > 0).ToArray();
-        random.Shuffle(order);
+        if (_options.Shuffle)
+        {
+            random.Shuffle(order);
+        }
+
         var (batches, current, tokens) = (new List<int[]>(), new List<int>(), 0L);
         foreach (var index in order)
         {
@@ -77,7 +87,7 @@ internal sealed class TrainingPlan
         void Add(string text) => hash.AppendData(Encoding.UTF8.GetBytes(text + "\n"));
 
         // How often something is looked at or stored changes nothing that is trained.
-        Add(JsonSerializer.Serialize(_options with { CheckpointEvery = 0, HeldOutEvery = 0 }));
+        Add(JsonSerializer.Serialize(_options with { CheckpointEvery = 0, HeldOutEvery = 0, Snapshots = 0 }));
         foreach (var module in adapter.Modules)
         {
             Add(string.Create(CultureInfo.InvariantCulture, $"{module.ModuleName} {module.Rank} {module.A.shape[1]} {module.B.shape[0]} {module.Scale:R}"));

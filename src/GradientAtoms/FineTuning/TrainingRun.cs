@@ -132,12 +132,20 @@ internal sealed class TrainingRun : IDisposable
         return new(tensors, Counters());
     }
 
+    /// <summary>The adapter as it is now. The caller owns it.</summary>
+    public LoraAdapter Snapshot()
+    {
+        using var noGradient = no_grad();
+        using var scope = NewDisposeScope();
+        return new([.. _adapter.Modules.Select(module => module with { A = module.A.detach().clone(), B = module.B.detach().clone() })]);
+    }
+
     /// <summary>The trained adapter. The caller owns it.</summary>
     public FineTuningResult Result()
     {
         using var noGradient = no_grad();
         using var scope = NewDisposeScope();
-        var adapter = new LoraAdapter([.. _adapter.Modules.Select(module => module with { A = module.A.detach().clone(), B = module.B.detach().clone() })]);
+        var adapter = Snapshot();
         var second = cat([.. _second.Select(moment => moment.flatten())]) / (1 - Math.Pow(_options.Beta2, Math.Max(1, Step))); // [d]
         return new(adapter, second, Counters());
     }

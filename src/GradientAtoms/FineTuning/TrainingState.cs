@@ -87,6 +87,13 @@ public interface ITrainingCheckpointSink
 
     /// <summary>Saves a state. The tensors are the trainer's own and change after the call.</summary>
     void Save(TrainingState state);
+
+    /// <summary>Keeps the adapter as it is behind a step (<see cref="FineTuningOptions.Snapshots"/>). A training that goes on from a state hands over again what came after that state, to the same bits.</summary>
+    /// <param name="step">Optimiser steps done.</param>
+    /// <param name="adapter">The trainer's own, gone after the call.</param>
+    void Keep(int step, LoraAdapter adapter)
+    {
+    }
 }
 
 /// <summary>A trained adapter and how it came about. Owns its tensors.</summary>
