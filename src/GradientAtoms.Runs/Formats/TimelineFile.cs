@@ -1,4 +1,3 @@
-using GradientAtoms.Runs.Files;
 using GradientAtoms.Timelines;
 
 namespace GradientAtoms.Runs.Formats;

@@ -166,11 +166,11 @@ internal static class AdapterStage
             path => SafetensorsWriter.Write(path, state.Tensors.Select(pair => (pair.Key, pair.Value))),
             new JsonObject { ["counters"] = state.Counters.ToJson() });
 
-        public void Keep(int step, LoraAdapter adapter)
+        public void Keep(int steps, LoraAdapter adapter)
         {
-            if (!kept.Has(step))
+            if (!kept.Has(steps))
             {
-                kept.WriteFile(step, path => SafetensorsWriter.Write(path, adapter.Modules.SelectMany(module =>
+                kept.WriteFile(steps, path => SafetensorsWriter.Write(path, adapter.Modules.SelectMany(module =>
                     ((string, Tensor)[])[($"{module.ModuleName}.lora_A", module.A), ($"{module.ModuleName}.lora_B", module.B)])));
             }
         }

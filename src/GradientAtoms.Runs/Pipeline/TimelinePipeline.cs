@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Text.Json;
 using GradientAtoms.Models.Adapters;
 using GradientAtoms.Runs.Files;
 using GradientAtoms.Runs.Formats;

@@ -4,7 +4,6 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using GradientAtoms.Atoms;
 using GradientAtoms.Evaluation;
-using GradientAtoms.Models.Adapters;
 using GradientAtoms.Runs.Files;
 using GradientAtoms.Runs.Formats;
 using GradientAtoms.Runs.Stages;

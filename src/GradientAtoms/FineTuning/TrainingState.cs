@@ -89,9 +89,9 @@ public interface ITrainingCheckpointSink
     void Save(TrainingState state);
 
     /// <summary>Keeps the adapter as it is behind a step (<see cref="FineTuningOptions.Snapshots"/>). A training that goes on from a state hands over again what came after that state, to the same bits.</summary>
-    /// <param name="step">Optimiser steps done.</param>
+    /// <param name="steps">Optimiser steps done.</param>
     /// <param name="adapter">The trainer's own, gone after the call.</param>
-    void Keep(int step, LoraAdapter adapter)
+    void Keep(int steps, LoraAdapter adapter)
     {
     }
 }
