@@ -38,6 +38,7 @@ internal sealed record AttentionHeads(int HeadCount, int KeyValueHeadCount, int 
     /// <returns><c>[B, T, heads · head size]</c>.</returns>
     public Tensor Mix(int layer, Tensor queries, Tensor keys, Tensor values, ForwardPass pass)
     {
+        using var scope = NewDisposeScope();
         (queries, keys, values) = (queries.transpose(1, 2), keys.transpose(1, 2), values.transpose(1, 2)); // [B, heads, T, head size]
         if (Rotary is not null)
         {
@@ -58,7 +59,7 @@ internal sealed record AttentionHeads(int HeadCount, int KeyValueHeadCount, int 
         }
 
         var mixed = SoftCap is { } cap ? Capped(queries, keys, values, cap, pass) : Plain(queries, keys, values, pass);
-        return mixed.transpose(1, 2).reshape(pass.Batch, pass.Length, -1);
+        return mixed.transpose(1, 2).reshape(pass.Batch, pass.Length, -1).MoveToOuterDisposeScope();
     }
 
     private Tensor Plain(Tensor queries, Tensor keys, Tensor values, ForwardPass pass)

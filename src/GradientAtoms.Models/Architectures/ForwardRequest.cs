@@ -39,16 +39,18 @@ public sealed class ForwardRequest
     /// <returns><c>[B, T, out]</c>.</returns>
     public Tensor Apply(LinearModule module, Tensor input)
     {
-        var output = nn.functional.linear(input, module.Weight, module.Bias);
+        using var scope = NewDisposeScope();
+        var tokens = input.flatten(0, 1); // [B·T, in]
+        var sum = nn.functional.linear(tokens, module.Weight, module.Bias);
         foreach (var adapter in Adapters)
         {
             if (adapter.Find(module.Name) is { } lora)
             {
-                var low = input.matmul(lora.A.t()); // [B, T, r]
-                output = output.add(low.matmul(lora.B.t()), alpha: lora.Scale); // [B, T, out]
+                sum = sum.addmm_(tokens.matmul(lora.A.t()), lora.B.t(), beta: 1, alpha: (float)lora.Scale);
             }
         }
 
-        return Observer is null ? output : Observer.Observe(module, input, output);
+        var output = sum.view(input.shape[0], input.shape[1], -1);
+        return (Observer is null ? output : Observer.Observe(module, input, output)).MoveToOuterDisposeScope();
     }
 }

@@ -101,10 +101,15 @@ internal abstract class GatedDecoder : DecoderModel
     protected sealed override Tensor Block(int layer, Tensor hidden, ForwardPass pass)
     {
         var block = _layers[layer];
-        hidden = hidden + Apply(block.AfterAttention, block.Attention.Forward(layer, Apply(block.BeforeAttention, hidden), pass));
-        return hidden + Apply(block.AfterMlp, block.Mlp.Forward(Apply(block.BeforeMlp, hidden), pass));
+        hidden = Added(hidden, block.BeforeAttention, input => block.Attention.Forward(layer, input, pass), block.AfterAttention);
+        return Added(hidden, block.BeforeMlp, input => block.Mlp.Forward(input, pass), block.AfterMlp);
 
-        static Tensor Apply(RmsNorm? norm, Tensor values) => norm is null ? values : norm.Apply(values);
+        static Tensor Added(Tensor hidden, RmsNorm? before, Func<Tensor, Tensor> part, RmsNorm? after)
+        {
+            using var scope = NewDisposeScope();
+            var change = part(before is null ? hidden : before.Apply(hidden));
+            return (hidden + (after is null ? change : after.Apply(change))).MoveToOuterDisposeScope();
+        }
     }
 
     /// <inheritdoc/>

@@ -12,8 +12,9 @@ internal sealed record RmsNorm(Tensor Weight, double Epsilon, int Offset = 0)
     /// <param name="values"><c>[…, n]</c>.</param>
     public Tensor Apply(Tensor values)
     {
-        var scaled = values * values.square().mean([-1], keepdim: true).add(Epsilon).rsqrt();
-        return Offset == 0 ? scaled * Weight : scaled * (Weight + Offset);
+        using var scope = NewDisposeScope();
+        var scaled = values * values.square().mean([-1], keepdim: true).add_(Epsilon).rsqrt_();
+        return scaled.mul_(Offset == 0 ? Weight : Weight + Offset).MoveToOuterDisposeScope();
     }
 }
 

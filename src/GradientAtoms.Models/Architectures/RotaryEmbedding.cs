@@ -54,7 +54,7 @@ internal sealed class RotaryEmbedding(int size, double theta, RopeScaling? scali
         return InverseFrequencies(size, theta * Math.Pow(stretched, size / (size - 2.0)), scaling);
     }
 
-    /// <summary>Cosines and sines of the angles of some positions.</summary>
+    /// <summary>Cosines and sines of the angles of some positions; sines of the first half negative, as turning needs them.</summary>
     /// <param name="start">The first position.</param>
     /// <param name="count">Positions, T.</param>
     /// <param name="device">Where they are needed.</param>
@@ -67,11 +67,12 @@ internal sealed class RotaryEmbedding(int size, double theta, RopeScaling? scali
         var positions = arange(start, start + count, dtype: ScalarType.Float32, device: device);
         var frequencies = tensor([.. FrequenciesAt(start + count).Select(frequency => (float)frequency)], device: device);
         var angles = outer(positions, frequencies); // [T, size / 2]
-        var both = cat([angles, angles], dim: -1); // [T, size]
+        var (cosine, sine) = (angles.cos(), angles.sin());
+        var (cosines, sines) = (cat([cosine, cosine], dim: -1), cat([sine.neg(), sine], dim: -1)); // [T, size]
         var factor = scaling?.AttentionFactor ?? 1;
         return factor == 1
-            ? (both.cos().MoveToOuterDisposeScope(), both.sin().MoveToOuterDisposeScope())
-            : ((both.cos() * factor).MoveToOuterDisposeScope(), (both.sin() * factor).MoveToOuterDisposeScope());
+            ? (cosines.MoveToOuterDisposeScope(), sines.MoveToOuterDisposeScope())
+            : ((cosines * factor).MoveToOuterDisposeScope(), (sines * factor).MoveToOuterDisposeScope());
     }
 
     /// <summary>Turns queries or keys by their positions.</summary>
@@ -81,11 +82,12 @@ internal sealed class RotaryEmbedding(int size, double theta, RopeScaling? scali
     /// <returns><c>[B, heads, T, head size]</c>.</returns>
     public Tensor Rotate(Tensor heads, Tensor cosines, Tensor sines)
     {
+        using var scope = NewDisposeScope();
         var rest = heads.shape[3] - size;
         var turning = rest == 0 ? heads : heads.narrow(3, 0, size);
         var halves = turning.chunk(2, dim: -1);
-        var turned = (turning * cosines) + (cat([halves[1].neg(), halves[0]], dim: -1) * sines);
-        return rest == 0 ? turned : cat([turned, heads.narrow(3, size, rest)], dim: -1);
+        var turned = (turning * cosines).addcmul_(cat([halves[1], halves[0]], dim: -1), sines, 1);
+        return (rest == 0 ? turned : cat([turned, heads.narrow(3, size, rest)], dim: -1)).MoveToOuterDisposeScope();
     }
 
     // Long wavelengths are stretched by the factor, short ones kept, those between blended.

@@ -41,6 +41,7 @@ internal sealed class SelfAttention
     /// <returns><c>[B, T, h]</c>.</returns>
     public Tensor Forward(int layer, Tensor input, ForwardPass pass)
     {
+        using var scope = NewDisposeScope();
         var (queries, keys) = (pass.Apply(_query, input), pass.Apply(_key, input));
         if (NormsWholeProjection && Norms is { } whole)
         {
@@ -54,7 +55,7 @@ internal sealed class SelfAttention
         }
 
         var values = _heads.Split(pass.Apply(_value, input), _heads.KeyValueHeadCount);
-        return pass.Apply(_output, _heads.Mix(layer, queries, keys, values, pass));
+        return pass.Apply(_output, _heads.Mix(layer, queries, keys, values, pass)).MoveToOuterDisposeScope();
     }
 }
 
@@ -84,6 +85,9 @@ internal sealed class GatedMlp
     /// <param name="input"><c>[B, T, h]</c>.</param>
     /// <param name="pass">The pass.</param>
     /// <returns><c>[B, T, h]</c>.</returns>
-    public Tensor Forward(Tensor input, ForwardPass pass) =>
-        pass.Apply(_down, _activation.Apply(pass.Apply(_gate, input)) * pass.Apply(_up, input));
+    public Tensor Forward(Tensor input, ForwardPass pass)
+    {
+        using var scope = NewDisposeScope();
+        return pass.Apply(_down, _activation.Apply(pass.Apply(_gate, input)) * pass.Apply(_up, input)).MoveToOuterDisposeScope();
+    }
 }

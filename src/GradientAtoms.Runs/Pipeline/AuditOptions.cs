@@ -106,7 +106,7 @@ public sealed record AuditOptions
     public int Checkpoints { get; init; }
 
     /// <summary>Padded tokens of a batch of the gradient pass.</summary>
-    public int BatchTokens { get; init; } = 1024;
+    public int BatchTokens { get; init; } = 512;
 
     /// <summary>Memory that the run may take, in bytes; null: what the machine has.</summary>
     public long? Memory { get; init; }

@@ -180,9 +180,9 @@ public sealed class FamilyTests
         // The base's power of size / (size − 2) is so chosen that the last frequency is divided by factor·L/original − (factor − 1).
         const int length = 64;
         var stretched = (3.0 * length / 32) - 2;
-        using var sine = dynamic.Angles(0, length, CPU).Sines[length - 1, 3];
+        using var sine = dynamic.Angles(0, length, CPU).Sines[length - 1, 7];
         Assert.Equal(Math.Sin((length - 1) * Math.Pow(10_000, -6.0 / 8) / stretched), sine.item<float>(), 1e-6);
-        using var first = dynamic.Angles(0, length, CPU).Sines[length - 1, 0];
+        using var first = dynamic.Angles(0, length, CPU).Sines[length - 1, 4];
         Assert.Equal(Math.Sin(length - 1), first.item<float>(), 1e-5);
     }
 
