@@ -41,9 +41,9 @@ internal static class SteerStage
         var chats = world.Chats(options.Documents);
         var steered = new List<SteeredBehaviour>();
         context.Progress?.Report(new(Name, 0, found.Count, "behaviours"));
-        using var neutral = PoleStep.NeutralMeter(session, cancellationToken: context.CancellationToken);
+        using var neutral = NeutralSet.Of(session, cancellationToken: context.CancellationToken);
         using var random = session.Directions().Random(options.Seed, index: 0);
-        var calibrated = KlCalibration.Calibrate(session.Adapter, random, neutral, null, new() { Kl = options.Kl }, null, context.CancellationToken);
+        var calibrated = KlCalibration.Calibrate(session.Adapter, random, neutral.Meter, null, new() { Kl = options.Kl }, null, context.CancellationToken);
         using var randomAdapter = random.ToAdapter(session.Adapter, calibrated.Step);
         foreach (var target in found)
         {
@@ -57,8 +57,8 @@ internal static class SteerStage
             }
 
 
-            using var more = PoleStep.Choose(session, target.Pole!, new() { Kl = options.Kl }, neutral, null, context.CancellationToken);
-            using var less = PoleStep.Choose(session, target.Pole!, new() { Kl = options.Kl, Less = true, InitialStep = 0.3 * more.Size }, neutral, null, context.CancellationToken);
+            using var more = PoleStep.Choose(session, target.Pole!, new() { Kl = options.Kl, UsesCache = false }, neutral, null, context.CancellationToken);
+            using var less = PoleStep.Choose(session, target.Pole!, new() { Kl = options.Kl, Less = true, InitialStep = 0.3 * more.Size, UsesCache = false }, neutral, null, context.CancellationToken);
             using var moreAdapter = more.ToAdapter(session.Adapter);
             using var lessAdapter = less.ToAdapter(session.Adapter);
             var (unsteered, up, down, control) = (Rates(session.Adapter), Rates(moreAdapter), Rates(lessAdapter), Rates(randomAdapter));

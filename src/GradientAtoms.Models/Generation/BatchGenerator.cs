@@ -31,7 +31,40 @@ public static class BatchGenerator
         int maxBatch = 128,
         CancellationToken cancellationToken = default)
     {
-        options.Check();
+        ArgumentNullException.ThrowIfNull(prompts);
+        ArgumentNullException.ThrowIfNull(options);
+        return GenerateEach(model, prompts, [.. prompts.Select((_, index) => options with { Seed = options.Seed + (ulong)index })], adapters, maxBatch, cancellationToken);
+    }
+
+    /// <summary>The same with options of each prompt's own: an answer is then the same whatever prompts are asked beside it.</summary>
+    /// <param name="model">The model.</param>
+    /// <param name="prompts">At least one token each.</param>
+    /// <param name="options">One a prompt.</param>
+    /// <param name="adapters">Low-rank changes for these answers, added up; none where null.</param>
+    /// <param name="maxBatch">Prompts that run together at most.</param>
+    /// <param name="cancellationToken">Looked at before every token.</param>
+    /// <returns>One a prompt, in their order.</returns>
+    /// <exception cref="ArgumentException">A prompt is empty, does not fit the context, or has an id outside of the vocabulary; or there are more or fewer options.</exception>
+    public static IReadOnlyList<GeneratedTokens> GenerateEach(
+        CausalLanguageModel model,
+        IReadOnlyList<IReadOnlyList<int>> prompts,
+        IReadOnlyList<GenerationOptions> options,
+        IReadOnlyList<LoraAdapter>? adapters = null,
+        int maxBatch = 128,
+        CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(prompts);
+        ArgumentNullException.ThrowIfNull(options);
+        if (options.Count != prompts.Count)
+        {
+            throw new ArgumentException($"{options.Count} options for {prompts.Count} prompts", nameof(options));
+        }
+
+        foreach (var option in options)
+        {
+            option.Check();
+        }
+
         foreach (var prompt in prompts)
         {
             TextGenerator.CheckPrompt(model, prompt);
@@ -40,7 +73,7 @@ public static class BatchGenerator
         var answers = new GeneratedTokens[prompts.Count];
         foreach (var batch in Batches(prompts, maxBatch))
         {
-            var continued = Continue(model, [.. batch.Select(index => prompts[index])], [.. batch.Select(index => options with { Seed = options.Seed + (ulong)index })], adapters ?? [], cancellationToken);
+            var continued = Continue(model, [.. batch.Select(index => prompts[index])], [.. batch.Select(index => options[index])], adapters ?? [], cancellationToken);
             for (var row = 0; row < batch.Length; row++)
             {
                 answers[batch[row]] = continued[row];
@@ -78,9 +111,9 @@ public static class BatchGenerator
         TokenSampler[] samplers = [.. options.Select(option => new TokenSampler(option))];
         var tokens = prompts.Select(_ => new List<int>()).ToArray();
         var reasons = new StopReason?[prompts.Length];
-        if (options[0].MaxNewTokens == 0)
+        for (var row = 0; row < prompts.Length; row++)
         {
-            Array.Fill(reasons, StopReason.Length);
+            reasons[row] = options[row].MaxNewTokens == 0 ? StopReason.Length : null;
         }
 
         var read = prompts[0].Count; // tokens of every row, once this step's are read

@@ -44,7 +44,7 @@ internal sealed class AnswerModels : IDisposable
     private readonly List<LoraAdapter> _owned = [];
     private readonly Dictionary<string, SteeredVoice> _steered = new(StringComparer.Ordinal);
     private readonly Dictionary<Steer, AppliedSteer> _calibrated = [];
-    private KlMeter? _neutral;
+    private NeutralSet? _neutral;
     private long _uses;
 
     public AnswerModels(RunSession session, AnswerEngineOptions options)
@@ -135,7 +135,7 @@ internal sealed class AnswerModels : IDisposable
                 var known = _calibrated.GetValueOrDefault(steer);
                 if (known is null)
                 {
-                    _neutral ??= PoleStep.NeutralMeter(_session, null, cancellationToken);
+                    _neutral ??= NeutralSet.Of(_session, null, cancellationToken);
                 }
 
                 var step = PoleStep.Choose(_session, steer.Pole, new() { Kl = steer.Kl, Less = steer.Less, Step = known?.Step }, _neutral, progress, cancellationToken);

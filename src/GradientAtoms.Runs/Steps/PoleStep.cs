@@ -1,6 +1,7 @@
 using GradientAtoms.Atoms;
 using GradientAtoms.Coordinates;
 using GradientAtoms.Models.Adapters;
+using GradientAtoms.Runs.Files;
 using GradientAtoms.Runs.Pipeline;
 using GradientAtoms.Steering;
 using GradientAtoms.Text.Documents;
@@ -36,14 +37,17 @@ public sealed record PoleStepOptions
 
     /// <summary>Documents of the pole, the strongest, on which the sign is measured.</summary>
     public int SignDocuments { get; init; } = 12;
+
+    /// <summary>Whether what was measured along the pole before is taken from the run, and what is measured now is kept there (<c>steps/</c>).</summary>
+    public bool UsesCache { get; init; } = true;
 }
 
 /// <summary>A step along a pole of a run: its direction, its size, and what was measured of it. Owns the direction.</summary>
 public sealed class PoleStep : IDisposable
 {
-    private PoleStep(Pole pole, WeightStep direction, double size, KlCalibrationResult? calibration, SignCheck sign, bool wasTurned)
+    private PoleStep(Pole pole, WeightStep direction, double size, KlCalibrationResult? calibration, SignCheck sign, bool wasTurned, KlStatistics? unseen, bool wasKnown)
     {
-        (Pole, Direction, Size, Calibration, Sign, WasTurned) = (pole, direction, size, calibration, sign, wasTurned);
+        (Pole, Direction, Size, Calibration, Sign, WasTurned, Unseen, WasKnown) = (pole, direction, size, calibration, sign, wasTurned, unseen, wasKnown);
     }
 
     /// <summary>The pole.</summary>
@@ -58,79 +62,50 @@ public sealed class PoleStep : IDisposable
     /// <summary>How the size was found; null where it was given.</summary>
     public KlCalibrationResult? Calibration { get; }
 
+    /// <summary>The step on neutral documents that it was not calibrated on; null where none were kept back, or the size was given.</summary>
+    public KlStatistics? Unseen { get; }
+
     /// <summary>What a quarter of the step towards more does to the pole's own documents.</summary>
     public SignCheck Sign { get; }
 
     /// <summary>Whether the measurement turned the direction round.</summary>
     public bool WasTurned { get; }
 
+    /// <summary>Whether the run held the calibration already.</summary>
+    public bool WasKnown { get; }
+
     /// <summary>Chooses the step. "More" is what the measurement on the pole's documents says, not what the algebra promises.</summary>
     /// <param name="session">The run with its model.</param>
     /// <param name="poleId">The pole.</param>
     /// <param name="options">What is asked for; null for the defaults.</param>
-    /// <param name="neutral">A <see cref="NeutralMeter"/> of the session that several choices share; null: one is made, of <see cref="PoleStepOptions.Neutral"/>.</param>
+    /// <param name="neutral">The run's neutral documents, where several choices share them; null: those of <see cref="PoleStepOptions.Neutral"/>.</param>
     /// <param name="progress">Told of the calibration.</param>
     /// <param name="cancellationToken">Looked at once a batch.</param>
     /// <exception cref="GradientAtomsException">The run has no such pole, or no step can be taken along it.</exception>
     public static PoleStep Choose(
-        RunSession session, string poleId, PoleStepOptions? options = null, KlMeter? neutral = null, IProgress<StageProgress>? progress = null, CancellationToken cancellationToken = default)
+        RunSession session, string poleId, PoleStepOptions? options = null, NeutralSet? neutral = null, IProgress<StageProgress>? progress = null, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(session);
         options ??= new();
         var (atom, pole) = session.FindPole(poleId);
-        var adapter = session.Adapter;
         if (options.Faults != ReferenceFaults.None && (options.Faults, options.Mode) != (ReferenceFaults.Order, StepMode.Gradient))
         {
             throw new ArgumentException($"{options.Faults} with {options.Mode}: only {ReferenceFaults.Order} can be made, and only with {StepMode.Gradient}", nameof(options));
         }
 
-        var documents = TopDocuments(session, pole, options.SignDocuments);
-        using var ownNeutral = options.Step is null && neutral is null ? NeutralMeter(session, options.Neutral, cancellationToken) : null;
+        using var ownNeutral = options.Step is null && neutral is null ? NeutralSet.Of(session, options.Neutral, cancellationToken) : null;
         neutral ??= ownNeutral;
-
-        // A behaviour that acts on some prompts only leaves neutral ones alone while the step explodes on its own: those bound it too.
-        using var target = options.Step is null ? new KlMeter(session.Model.Loaded.Model, [adapter], documents, null, cancellationToken) : null;
-        var more = DirectionOf(session, atom, pole, options);
-        var turned = false;
-        while (true)
+        var cache = options.Step is null && options.UsesCache
+            ? StepCache.Open(session, neutral!, RunJson.Of(new { Pole = pole.Id, options.Mode, options.Faults, options.SignDocuments }))
+            : null;
+        using var along = DirectionOf(session, atom, pole, options);
+        if (cache?.Find(options.Kl, options.TargetCap, options.Less) is { } known)
         {
-            var way = options.Less ? more.Reversed() : more;
-            KlCalibrationResult? calibration;
-            double size;
-            SignCheck sign;
-            try
-            {
-                calibration = target is null ? null : KlCalibration.Calibrate(
-                    adapter, way, neutral!, target, new() { Kl = options.Kl, TargetCap = options.TargetCap, IsLess = options.Less, InitialStep = options.InitialStep }, progress, cancellationToken);
-                size = options.Step ?? calibration!.Step;
-                sign = SignCheck.Measure(session.Model.Loaded.Model, adapter, more, documents, size / 4, null, cancellationToken);
-            }
-            catch
-            {
-                way.Dispose();
-                more.Dispose();
-                throw;
-            }
-
-            if (sign.Verdict != SignVerdict.Less || turned)
-            {
-                if (options.Less)
-                {
-                    more.Dispose();
-                }
-
-                return new(pole, way, size, calibration, sign, turned);
-            }
-
-            var back = more.Reversed();
-            more.Dispose();
-            if (options.Less)
-            {
-                way.Dispose();
-            }
-
-            (more, turned) = (back, true);
+            var result = known.Result with { Curve = [.. cache.Points(known.Turned != options.Less).OrderBy(point => point.Step)] };
+            return new(pole, Way(along, known.Turned != options.Less), result.Step, result, known.Sign!, known.Turned, known.Unseen, wasKnown: true);
         }
+
+        return Measure(session, pole, along, options, neutral, cache, progress, cancellationToken);
     }
 
     /// <summary>The adapter with the step taken, exact. The caller owns it.</summary>
@@ -144,19 +119,72 @@ public sealed class PoleStep : IDisposable
     /// <inheritdoc/>
     public void Dispose() => Direction.Dispose();
 
-    /// <summary>What the KL of this run's steps is measured on. The caller owns it.</summary>
-    /// <param name="session">The run with its model.</param>
-    /// <param name="path">A file of neutral chats or texts; null: the run's, else the built-in prompts.</param>
-    /// <param name="cancellationToken">Looked at once a batch.</param>
-    /// <exception cref="GradientAtomsException">The neutral file cannot be read.</exception>
-    public static KlMeter NeutralMeter(RunSession session, string? path = null, CancellationToken cancellationToken = default)
+    internal static IReadOnlyList<TokenizedDocument> TopDocuments(RunSession session, Pole pole, int count)
     {
-        ArgumentNullException.ThrowIfNull(session);
-        var (documents, name) = (path ?? session.Options.Neutral) is { } file
-            ? (DocumentReader.Read(file, null, cancellationToken).Distinct, file)
-            : (NeutralPrompts.Documents, "neutral prompts");
-        var tokens = session.Model.ChatTokenizer(session.Options).TokenizeAll(documents, name, null, cancellationToken);
-        return new(session.Model.Loaded.Model, [session.Adapter], tokens.Documents, null, cancellationToken);
+        var wanted = pole.Top.Take(count).Select(document => document.Id).ToHashSet(StringComparer.Ordinal);
+        return [.. session.Documents.Where(document => wanted.Contains(document.Id))];
+    }
+
+    // Where the step of more turns out to be one of less, the direction is turned round and calibrated again.
+    private static PoleStep Measure(
+        RunSession session, Pole pole, WeightStep along, PoleStepOptions options, NeutralSet? neutral, StepCache? cache, IProgress<StageProgress>? progress, CancellationToken cancellationToken)
+    {
+        var (adapter, model) = (session.Adapter, session.Model.Loaded.Model);
+        var documents = TopDocuments(session, pole, options.SignDocuments);
+
+        // A behaviour that acts on some prompts only leaves neutral ones alone while the step explodes on its own: those bound it too.
+        using var target = options.Step is null ? new KlMeter(model, [adapter], documents, null, cancellationToken) : null;
+        for (var turned = false; ; turned = true)
+        {
+            var against = turned != options.Less;
+            var way = Way(along, against);
+            try
+            {
+                var calibration = target is null ? null : KlCalibration.Calibrate(
+                    adapter,
+                    way,
+                    neutral!.Meter,
+                    target,
+                    new() { Kl = options.Kl, TargetCap = options.TargetCap, IsLess = options.Less, InitialStep = options.InitialStep, Known = cache?.Points(against) ?? [] },
+                    progress,
+                    cancellationToken);
+                cache?.Learn(against, calibration!.Curve);
+                var size = options.Step ?? calibration!.Step;
+                using var more = Way(along, turned);
+                var sign = SignCheck.Measure(model, adapter, more, documents, size / 4, null, cancellationToken);
+                if (sign.Verdict == SignVerdict.Less && !turned)
+                {
+                    way.Dispose();
+                    continue;
+                }
+
+                KlStatistics? unseen = null;
+                if (calibration is not null)
+                {
+                    using var steered = way.ToAdapter(adapter, size);
+                    unseen = neutral!.UnseenMeter?.Measure([steered], cancellationToken);
+                    cache?.Save(new(options.TargetCap, options.Less, turned, calibration with { Curve = [] }, sign, unseen));
+                }
+
+                return new(pole, way, size, calibration, sign, turned, unseen, wasKnown: false);
+            }
+            catch
+            {
+                way.Dispose();
+                throw;
+            }
+        }
+    }
+
+    private static WeightStep Way(WeightStep along, bool against)
+    {
+        if (against)
+        {
+            return along.Reversed();
+        }
+
+        using var scope = TorchSharp.torch.NewDisposeScope();
+        return new(along.Direction.clone(), along.Layout, along.Origin);
     }
 
     private static WeightStep DirectionOf(RunSession session, Atom atom, Pole pole, PoleStepOptions options)
@@ -181,11 +209,5 @@ public sealed class PoleStep : IDisposable
             default:
                 throw new ArgumentOutOfRangeException(nameof(options), options.Mode, "no direction of a pole");
         }
-    }
-
-    private static List<TokenizedDocument> TopDocuments(RunSession session, Pole pole, int count)
-    {
-        var wanted = pole.Top.Take(count).Select(document => document.Id).ToHashSet(StringComparer.Ordinal);
-        return [.. session.Documents.Where(document => wanted.Contains(document.Id))];
     }
 }

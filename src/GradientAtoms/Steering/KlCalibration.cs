@@ -26,6 +26,12 @@ public sealed record KlCalibrationOptions
 
     /// <summary>The first step that is tried, or null for one of a hundredth of the adapter's norm. It decides no more than the number of measurements.</summary>
     public double? InitialStep { get; init; }
+
+    /// <summary>
+    /// Measurements along the same direction on the same documents that are there already: what the search would measure again
+    /// it takes from here. The step that is found does not depend on them.
+    /// </summary>
+    public IReadOnlyList<KlPoint> Known { get; init; } = [];
 }
 
 /// <summary>Which bound a calibrated step has reached.</summary>
@@ -69,13 +75,14 @@ public sealed record KlCalibrationResult(
 /// <summary>
 /// Finds the step of a direction that moves neutral predictions by a KL that is asked for. The KL is measured: the quadratic
 /// prediction only leads the search. It need not rise with the step for ever, so the search comes from small steps and takes
-/// the first crossing that its steps can see.
+/// the first crossing that its steps can see. It walks on powers of 2 of one step, so that searches for several strengths share
+/// what they measure.
 /// </summary>
 public static class KlCalibration
 {
     // The bracket is walked from about this share of the bound in steps of this factor.
     private const double SmallLoad = 0.05;
-    private const double Growth = 2;
+    private const double Growth = 2; // so MeasurePower has it
 
     // Below this a float32 KL is mostly rounding.
     private const double Noise = 1e-9;
@@ -101,8 +108,15 @@ public static class KlCalibration
         options ??= new();
         Check(options);
         var curve = new List<KlPoint>();
+        var known = options.Known.Where(point => point.Target is not null || target is null).ToLookup(point => point.Step);
         KlPoint Measure(double step)
         {
+            if (known[step].FirstOrDefault() is { } old)
+            {
+                curve.Add(PointOf(step, old.Neutral, target is null ? null : old.Target, options));
+                return curve[^1];
+            }
+
             using var steered = direction.ToAdapter(adapter, step);
             var point = PointOf(step, neutral.Measure([steered], cancellationToken), target?.Measure([steered], cancellationToken), options);
             curve.Add(point);
@@ -113,17 +127,22 @@ public static class KlCalibration
         bool Left() => curve.Count < options.MaxEvaluations;
         bool Near(KlPoint point) => Math.Abs(point.Load - 1) <= options.Tolerance;
 
-        var below = Measure(options.InitialStep ?? (0.01 * WeightStep.NormOf(adapter) / direction.FiniteNorm()));
+        var unit = 0.01 * WeightStep.NormOf(adapter) / direction.FiniteNorm();
+        var power = options.InitialStep is { } first ? (int)Math.Round(Math.Log2(first / unit)) : 0;
+        KlPoint MeasurePower() => Measure(unit * Math.Pow(2, power));
+        var below = MeasurePower();
 
         // Down or up to where the KL is small, but not so small that it is rounding.
         while (Left() && below.Load > SmallLoad * Growth * Growth)
         {
-            below = Measure(below.Step * Math.Clamp(Math.Sqrt(SmallLoad / below.Load), 1e-3, 0.5));
+            power -= (int)Math.Ceiling(Math.Log2(Math.Clamp(Math.Sqrt(below.Load / SmallLoad), 2, 1e3)));
+            below = MeasurePower();
         }
 
         while (Left() && below.Load < SmallLoad / 2)
         {
-            var next = Measure(below.Step * (below.Neutral.Mean < Noise ? 10 : Math.Clamp(Math.Sqrt(SmallLoad / below.Load), 1.5, 30)));
+            power += below.Neutral.Mean < Noise ? 3 : (int)Math.Log2(Math.Clamp(Math.Sqrt(SmallLoad / below.Load), 2, 30));
+            var next = MeasurePower();
             if (next.Load >= 1)
             {
                 return Finish(Refine(below, next), options, curve, target is not null);
@@ -134,7 +153,8 @@ public static class KlCalibration
 
         while (Left() && !Near(below) && below.Load < 1)
         {
-            var next = Measure(below.Step * Growth);
+            power++;
+            var next = MeasurePower();
             if (next.Load >= 1)
             {
                 return Finish(Refine(below, next), options, curve, target is not null);

@@ -72,6 +72,9 @@ public sealed class KlMeter : IDisposable
         }
     }
 
+    /// <summary>What it measures on.</summary>
+    public IReadOnlyList<TokenizedDocument> Documents => _documents;
+
     /// <summary>Measures.</summary>
     /// <param name="steered">The adapters with the step: the exact adapter in place of the unsteered one, or that one and a delta.</param>
     /// <param name="cancellationToken">Looked at once a batch.</param>

@@ -123,7 +123,7 @@ public sealed class WeightStep : IDisposable
         using var scope = NewDisposeScope();
         return new([.. adapter.Modules.Select(module =>
         {
-            var (a, b) = Parts(module);
+            var (a, b) = PartsOf(module);
             return module with { A = module.A.add(a, alpha: step), B = module.B.add(b, alpha: step) };
         })]);
     }
@@ -141,7 +141,7 @@ public sealed class WeightStep : IDisposable
         using var scope = NewDisposeScope();
         return new([.. adapter.Modules.Select(module =>
         {
-            var (a, b) = Parts(module);
+            var (a, b) = PartsOf(module);
             return module with { A = cat([module.A, a], dim: 0), B = cat([b, module.B], dim: 1) * step };
         })]);
     }
@@ -159,7 +159,7 @@ public sealed class WeightStep : IDisposable
         using var scope = NewDisposeScope();
         return new([.. adapter.Modules.Select(module =>
         {
-            var (a, b) = Parts(module);
+            var (a, b) = PartsOf(module);
             return module with { A = cat([module.A, a], dim: 0), B = cat([b, module.B.add(b, alpha: step)], dim: 1) * step };
         })]);
     }
@@ -177,7 +177,7 @@ public sealed class WeightStep : IDisposable
         foreach (var module in adapter.Modules)
         {
             using var scope = NewDisposeScope();
-            var (a, b) = Parts(module);
+            var (a, b) = PartsOf(module);
             var (a64, b64) = (a.to(ScalarType.Float64), b.to(ScalarType.Float64));
             missing += SquaredNormOfProduct(b64, a64) * Math.Pow(module.Scale * step * step, 2);
             var left = cat([b64, module.B.to(ScalarType.Float64) + (b64 * step)], dim: 1); // [out, 2r]
@@ -215,7 +215,8 @@ public sealed class WeightStep : IDisposable
         return Math.Max(0, (left.t().matmul(left) * right.matmul(right.t())).sum().item<double>());
     }
 
-    private (Tensor A, Tensor B) Parts(LoraModule module)
+    /// <summary>v_A and v_B of a module, views of the direction.</summary>
+    internal (Tensor A, Tensor B) PartsOf(LoraModule module)
     {
         Tensor Part(string suffix, Tensor like)
         {

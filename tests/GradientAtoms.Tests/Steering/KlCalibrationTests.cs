@@ -109,6 +109,35 @@ public class KlCalibrationTests
     }
 
     [Fact]
+    public void What_is_known_is_not_measured_again_and_changes_no_step()
+    {
+        using var model = Some.Llama();
+        using var adapter = Some.Adapter(model);
+        using var step = SomeSteps.Random(adapter);
+        using var meter = new KlMeter(model, [adapter], SomeDocuments.Random(8));
+        var measured = 0;
+        KlCalibrationResult Calibrate(double kl, IReadOnlyList<KlPoint> known)
+        {
+            measured = 0;
+            return KlCalibration.Calibrate(adapter, step, meter, options: new() { Kl = kl, Percentile95Cap = 1000, Known = known }, progress: new Counting(() => measured++));
+        }
+
+        var small = Calibrate(0.02, []);
+        var large = Calibrate(0.1, []);
+        var plain = measured;
+        var again = Calibrate(0.1, small.Curve);
+        Assert.Equal(large.Step, again.Step);
+        Assert.InRange(measured, 1, plain - 2);
+        Assert.Equal(large.Step, Calibrate(0.1, large.Curve).Step);
+        Assert.Equal(0, measured);
+    }
+
+    private sealed class Counting(Action count) : IProgress<StageProgress>
+    {
+        public void Report(StageProgress value) => count();
+    }
+
+    [Fact]
     public void Too_few_measurements_are_said_and_the_step_stays_below_the_bound()
     {
         using var model = Some.Llama();
