@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Globalization;
 using GradientAtoms.Evaluation.Sweeps;
+using GradientAtoms.Models.Native;
 using GradientAtoms.Runs.Pipeline;
 using GradientAtoms.Runs.Sweeps;
 using GradientAtoms.Steering;
@@ -36,7 +37,7 @@ internal static class SweepCommand
         var neutral = Opt.Text("--neutral", "FILE", "Chats or texts that strengths are measured on. Default: those of the run, else built-in ones.");
         var name = Opt.Text("--name", "NAME", "The folder below RUN/sweep. Default: after the poles.");
         var model = Opt.Text("--model", "MODEL", "The model, where it has moved since the audit.");
-        var threads = Opt.Whole("--threads", "COUNT", "Processor threads. Default: all cores.");
+        var threads = Opt.Whole("--threads", "COUNT", "Processor threads. Default: OMP_NUM_THREADS, else all cores.");
         var command = new GatomsCommand(
             "sweep",
             "Measures what steps along poles do: answers at several strengths towards more and less, on-target and off-target apart, beside random directions of the same strength, with intervals. Every answer is kept; run again, it continues.",
@@ -82,7 +83,7 @@ internal static class SweepCommand
                 throw UsageException.Combination("gatoms sweep", "--no-answers leaves nothing to measure", "give --likelihood too");
             }
 
-            Threads.Use(parse.GetValue(threads));
+            TorchThreads.Use(parse.GetValue(threads));
             using var session = new RunSession(folder, parse.GetValue(model));
             var report = context.Track(ladder => Sweep.Run(session, options, ladder, context.CancellationToken));
             var to = Sweep.FolderOf(session, options);
