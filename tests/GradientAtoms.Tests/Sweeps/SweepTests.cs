@@ -115,7 +115,7 @@ public sealed class SweepTests(SweptRun swept) : IClassFixture<SweptRun>
         var path = swept.Copy("locked", SweptRun.Name);
         using var other = new FileStream(path, FileMode.Open, FileAccess.ReadWrite, FileShare.None);
         using var session = new RunSession(swept.CopyOf("locked"));
-        Assert.Equal("GA2613", Assert.Throws<RunFolderException>(() => Sweep.Run(session, SweptRun.Options(swept.Pole))).Code);
+        Assert.Equal("GA2616", Assert.Throws<RunFolderException>(() => Sweep.Run(session, SweptRun.Options(swept.Pole))).Code);
     }
 
     [Theory]
