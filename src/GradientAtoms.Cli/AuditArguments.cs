@@ -83,7 +83,7 @@ internal sealed class AuditArguments
 
     public Option<int?> Checkpoints { get; } = Opt.Whole("--checkpoints", "COUNT", "Tuning: keep the adapter at COUNT steps, evenly over the fine-tune and the finished one among them, for gatoms timeline. Default 0.", least: 0);
 
-    public Option<int?> BatchTokens { get; } = Opt.Whole("--batch-tokens", "COUNT", "Tokens of a batch, padding included. The results do not depend on it.");
+    public Option<int?> BatchTokens { get; } = Opt.Whole("--batch-tokens", "COUNT", "Tokens of a batch at most, padding included; fewer where --memory asks for it. The results do not depend on it. Default 512.");
 
     public Option<long?> Memory { get; } = Opt.Size("--memory", "Memory that the run may take.");
 

@@ -35,7 +35,7 @@ internal static class PlanCommand
             var plan = Planner.Plan(request);
             context.Print(
                 "gatoms/plan",
-                new { request.Documents, request.Tokens, request.TrainedTokens, tokens.TruncatedCount, Rejected = set.Rejected.Count + tokens.Rejected.Count, Parameters = request.Layout.Size, request.Atoms, plan.Coordinates, plan.Why, plan.RowSize, plan.DictionarySize, plan.CosineError, plan.KeepsAllGradients, plan.SampleDocuments, plan.BlockDocuments, plan.Stages, plan.Files, plan.Seconds, plan.MemoryBytes, plan.DiskBytes, request.Budget },
+                new { request.Documents, request.Tokens, request.TrainedTokens, tokens.TruncatedCount, Rejected = set.Rejected.Count + tokens.Rejected.Count, Parameters = request.Layout.Size, request.Atoms, plan.Coordinates, plan.Why, plan.RowSize, plan.DictionarySize, plan.CosineError, plan.KeepsAllGradients, plan.SampleDocuments, plan.BatchTokens, plan.BlockDocuments, plan.Stages, plan.Files, plan.Seconds, plan.MemoryBytes, plan.DiskBytes, request.Budget },
                 writer => Write(writer, request, plan, tokens, set.Rejected.Count));
         };
         return command.Finished();
@@ -58,6 +58,7 @@ internal static class PlanCommand
         writer.WriteLine($"{Plain.Count(request.Documents)} documents, {Plain.Count(request.Tokens)} tokens, {Plain.Count(request.TrainedTokens)} of them trained; {Plain.Count(tokens.TruncatedCount)} documents cut, {Plain.Count(rejectedRows + tokens.Rejected.Count)} rows rejected");
         writer.WriteLine($"{Plain.Count(request.Layout.Size)} trained parameters in {Plain.Count(request.Layout.Maps.Count)} maps; {Plain.Count(request.Atoms)} atoms");
         writer.WriteLine($"coordinates: {plan.Coordinates.ToString().ToLowerInvariant()} ({plan.Why}){(plan.CosineError is > 0 and var error ? $"; a cosine is off by about {Plain.Number(error)}" : string.Empty)}");
+        writer.WriteLine($"batches: up to {Plain.Count(plan.BatchTokens)} tokens{(plan.BatchTokens < request.BatchTokens ? ", for the memory allowed" : string.Empty)}");
         writer.WriteLine(plan.KeepsAllGradients ? "eigenvalues: of all documents" : $"eigenvalues: of a sample of {Plain.Count(plan.SampleDocuments)} documents");
         writer.WriteLine();
         var stages = new TextTable("stage", "time, about", "memory").Right(1, 2);

@@ -105,7 +105,7 @@ public sealed record AuditOptions
     /// <summary>Tuning: at how many steps the adapter is kept, evenly over the fine-tune and the finished one among them, for <c>gatoms timeline</c>; 0: only the finished one.</summary>
     public int Checkpoints { get; init; }
 
-    /// <summary>Padded tokens of a batch of the gradient pass.</summary>
+    /// <summary>Padded tokens of a batch of the gradient pass, at most: the plan takes fewer where <see cref="Memory"/> asks for it.</summary>
     public int BatchTokens { get; init; } = 512;
 
     /// <summary>Memory that the run may take, in bytes; null: what the machine has.</summary>

@@ -15,17 +15,19 @@ internal static class GradientsStage
     private const string Sums = "gradients-sums";
     private const int CodeVersion = 2; // sums are added up in a tree of blocks
 
-    public static Stage Create(AuditOptions options, ModelFiles model, CoordinateChoice choice) => choice.Kind == CoordinateKind.Sketch
-        ? SketchStage.Create(options, model, choice.SketchSize)
-        : new()
-        {
-            Name = Name,
-            Version = CodeVersion,
-            Options = new JsonObject { ["kept"] = "exact", ["batch_tokens"] = options.BatchTokens },
-            DependsOn = [DocumentsStage.Name, AdapterStage.Name],
-            Inputs = model.WeightInputs,
-            Run = context => Run(context, options, model),
-        };
+    public static Stage Create(AuditOptions options, ModelFiles model, PassChoice choice) => choice.Kind == CoordinateKind.Sketch
+        ? SketchStage.Create(choice.ApplyTo(options), model, choice.SketchSize)
+        : Exact(choice.ApplyTo(options), model);
+
+    private static Stage Exact(AuditOptions options, ModelFiles model) => new()
+    {
+        Name = Name,
+        Version = CodeVersion,
+        Options = new JsonObject { ["kept"] = "exact", ["batch_tokens"] = options.BatchTokens },
+        DependsOn = [DocumentsStage.Name, AdapterStage.Name],
+        Inputs = model.WeightInputs,
+        Run = context => Run(context, options, model),
+    };
 
     private static void Run(StageContext context, AuditOptions options, ModelFiles model)
     {

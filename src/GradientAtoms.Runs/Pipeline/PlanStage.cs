@@ -6,10 +6,15 @@ using GradientAtoms.Runs.Stages;
 
 namespace GradientAtoms.Runs.Pipeline;
 
-/// <summary>How a run keeps gradients.</summary>
-/// <param name="Kind">Never <see cref="CoordinateKind.Auto"/>.</param>
-/// <param name="SketchSize">Numbers a document, where they are sketched.</param>
-internal sealed record CoordinateChoice(CoordinateKind Kind, int SketchSize);
+/// <summary>How the pass over the documents is done: what was asked for, or what fits.</summary>
+/// <param name="Kind">How gradients are kept.</param>
+/// <param name="SketchSize">Numbers a row, where they are sketched.</param>
+/// <param name="BatchTokens">Tokens of a batch at most.</param>
+internal sealed record PassChoice(CoordinateKind Kind, int SketchSize, int BatchTokens)
+{
+    /// <summary>The options that the pass takes.</summary>
+    public AuditOptions ApplyTo(AuditOptions options) => options with { BatchTokens = BatchTokens };
+}
 
 /// <summary>
 /// Decides, before anything long begins, how gradients are kept, and whether the run fits into memory and disk at all. The decision
@@ -31,10 +36,10 @@ internal static class PlanStage
     };
 
     /// <summary>What was decided.</summary>
-    public static CoordinateChoice Read(RunFolder run)
+    public static PassChoice Read(RunFolder run)
     {
         var notes = run.Manifest.Stage(Name)!.Notes;
-        return new(Enum.Parse<CoordinateKind>((string)notes["coordinates"]!, ignoreCase: true), (int)notes["sketch_size"]!);
+        return new(Enum.Parse<CoordinateKind>((string)notes["coordinates"]!, ignoreCase: true), (int)notes["sketch_size"]!, (int)notes["batch_tokens"]!);
     }
 
     private static void Run(StageContext context, AuditOptions options, ModelFiles model)
@@ -55,8 +60,9 @@ internal static class PlanStage
         var (choice, why) = alreadyKept is { } kept ? (kept, "as the run's gradients are kept already") : Decide(options, request);
         context.Notes["coordinates"] = choice.Kind.ToString().ToLowerInvariant();
         context.Notes["sketch_size"] = choice.SketchSize;
+        context.Notes["batch_tokens"] = choice.BatchTokens;
         context.Notes["why"] = why;
-        Predict(context, request with { Coordinates = choice.Kind, SketchSize = choice.SketchSize });
+        Predict(context, request with { Coordinates = choice.Kind, SketchSize = choice.SketchSize, BatchTokens = choice.BatchTokens });
         context.Progress?.Report(new(Name, 1, 1, "plans", $"{(choice.Kind == CoordinateKind.Sketch ? $"sketches of {choice.SketchSize} numbers" : choice.Kind.ToString().ToLowerInvariant())}: {why}"));
     }
 
@@ -73,14 +79,14 @@ internal static class PlanStage
         context.Notes["predicted_disk_bytes"] = plan.DiskBytes;
     }
 
-    private static (CoordinateChoice Choice, string Why) Decide(AuditOptions options, PlanRequest request)
+    private static (PassChoice Choice, string Why) Decide(AuditOptions options, PlanRequest request)
     {
         var plan = Planner.Plan(request);
-        return (new(plan.Coordinates, plan.Coordinates == CoordinateKind.Sketch ? (int)plan.RowSize : options.SketchSize), plan.Why);
+        return (new(plan.Coordinates, plan.Coordinates == CoordinateKind.Sketch ? (int)plan.RowSize : options.SketchSize, plan.BatchTokens), plan.Why);
     }
 
     // Gradients of the same documents and parameters are not computed anew because the disk has filled up since, or because atoms are asked for in another number.
-    private static CoordinateChoice? Kept(RunFolder run, AuditOptions options, long parameters)
+    private static PassChoice? Kept(RunFolder run, AuditOptions options, long parameters)
     {
         var documents = run.Manifest.Stage(DocumentsStage.Name)!.OutputHash;
         if (options.Coordinates != CoordinateKind.Auto
@@ -91,12 +97,13 @@ internal static class PlanStage
             return null;
         }
 
+        var batchTokens = (int)gradients.Options["batch_tokens"]!;
         if ((string?)gradients.Options["kept"] != "sketch")
         {
-            return new(CoordinateKind.Exact, options.SketchSize);
+            return new(CoordinateKind.Exact, options.SketchSize, batchTokens);
         }
 
         var asked = (int?)run.Manifest.Stage(Name)?.Options["sketch_size"];
-        return asked == options.SketchSize ? new(CoordinateKind.Sketch, (int)gradients.Options["sketch_size"]!) : null;
+        return asked == options.SketchSize ? new(CoordinateKind.Sketch, (int)gradients.Options["sketch_size"]!, batchTokens) : null;
     }
 }

@@ -200,7 +200,7 @@ public sealed class RunSession : IDisposable
     }
 
     private RecomputedRows Recomputed(IReadOnlyList<TokenizedDocument> documents, CancellationToken cancellationToken) =>
-        new(new(Model.Loaded.Model, Adapter), documents, Bases, Options.BatchTokens, cancellationToken);
+        new(new(Model.Loaded.Model, Adapter), documents, Bases, PlanStage.Read(Folder).BatchTokens, cancellationToken);
 
     private IRowSource OpenRows()
     {

@@ -78,8 +78,8 @@ public sealed record PlanRequest
     /// <summary>Passes of a fine-tune over the documents; 0 where an adapter is given.</summary>
     public double TuneEpochs { get; init; }
 
-    /// <summary>Tokens of a batch through the model.</summary>
-    public int BatchTokens { get; init; } = 2048;
+    /// <summary>Tokens of a batch through the model, at most.</summary>
+    public int BatchTokens { get; init; } = 512;
 
     /// <summary>What the run may use.</summary>
     public required Budget Budget { get; init; }

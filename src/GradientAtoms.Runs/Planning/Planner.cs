@@ -88,9 +88,33 @@ public static class Planner
     // The rotated gradients of all documents are kept whatever is made of them: coordinates come from the products of all rows, [N, N], and drop when these are formed.
     private static RunPlan WithRows(PlanRequest request, CoordinateKind kind, long kept, string why) => request.Documents > LargestExact
         ? throw new PlanException("GA3004", $"--coordinates {kind.ToString().ToLowerInvariant()}", string.Create(CultureInfo.InvariantCulture, $"{request.Documents:N0} documents, exact coordinates take up to {LargestExact:N0}"), "Use --coordinates sketch, or fewer documents (--limit).")
-        : Make(request, kind, request.Layout.Size, Math.Min(request.Documents, kept), why);
+        : Fitted(request, kind, request.Layout.Size, Math.Min(request.Documents, kept), why);
 
-    private static RunPlan Sketch(PlanRequest request, int size, string why) => Make(request, CoordinateKind.Sketch, size, size, why);
+    private static RunPlan Sketch(PlanRequest request, int size, string why) => Fitted(request, CoordinateKind.Sketch, size, size, why);
+
+    // The largest batches that the memory has room for, by halves; a batch holds the longest document in any case.
+    private static RunPlan Fitted(PlanRequest request, CoordinateKind kind, long rowSize, long dictionarySize, string why)
+    {
+        var plan = Make(request, kind, rowSize, dictionarySize, why);
+        for (var tokens = request.BatchTokens; plan.MemoryBytes > request.Budget.MemoryBytes && tokens > request.LongestDocument; )
+        {
+            tokens /= 2;
+            plan = Make(WithBatches(request, tokens), kind, rowSize, dictionarySize, why);
+        }
+
+        return plan;
+    }
+
+    private static PlanRequest WithBatches(PlanRequest request, int tokens)
+    {
+        double Largest(int batch) => Math.Max(batch, request.LongestDocument);
+        var share = Largest(tokens) / Largest(request.BatchTokens);
+        return request with
+        {
+            BatchTokens = tokens,
+            Speeds = request.Speeds with { ActivationBytes = (long?)(request.Speeds.ActivationBytes * share) },
+        };
+    }
 
     private static RunPlan Make(PlanRequest request, CoordinateKind kind, long rowSize, long dictionarySize, string why)
     {
@@ -113,6 +137,7 @@ public static class Planner
             CosineError = kind switch { CoordinateKind.Exact or CoordinateKind.Raw => 0, CoordinateKind.Sketch => 1 / Math.Sqrt(rowSize), _ => null },
             KeepsAllGradients = !isSketch,
             SampleDocuments = sample,
+            BatchTokens = request.BatchTokens,
             BlockDocuments = block,
             BlockCount = (request.Documents + block - 1) / block,
             Files =

@@ -36,6 +36,9 @@ public sealed record RunPlan
     /// <summary>Documents that the eigenvalues are of: all, or the sample of the first pass where gradients are sketched.</summary>
     public required int SampleDocuments { get; init; }
 
+    /// <summary>Tokens of a batch through the model: those asked for, or fewer where memory would not do.</summary>
+    public required int BatchTokens { get; init; }
+
     /// <summary>Documents of a block, the unit of progress, resume and checksums.</summary>
     public required int BlockDocuments { get; init; }
 

@@ -28,6 +28,32 @@ public sealed class AuditPlanTests
     }
 
     [Fact]
+    public void Little_memory_gives_smaller_batches_and_more_of_it_later_does_not_begin_anew()
+    {
+        using var audit = new TinyAudit(documents: 40);
+        var options = audit.Options("run", CoordinateKind.Auto) with { BatchTokens = 4096, Until = AuditStop.Gradients };
+        AuditPipeline.Run(options with { Until = AuditStop.Plan });
+        using (var run = RunFolder.OpenRead(options.Out))
+        {
+            var memory = run.Manifest.Stage("plan")!.Notes["predicted"]!.AsObject().Max(stage => (long)stage.Value!["memory_bytes"]!);
+            options = options with { Memory = memory - 4096 };
+        }
+
+        AuditPipeline.Run(options with { Atoms = 7 }); // other atoms: planned anew
+        int Batches()
+        {
+            using var run = RunFolder.OpenRead(options.Out);
+            return (int)run.Manifest.Stage("gradients")!.Options["batch_tokens"]!;
+        }
+
+        var fitted = Batches();
+        Assert.InRange(fitted, 1, 2048);
+        var later = AuditPipeline.Run(options with { Memory = null, Atoms = 6 });
+        Assert.Equal(fitted, Batches());
+        Assert.True(later.Stages.Single(stage => stage.Decision.Stage == "gradients").Decision.Reuse);
+    }
+
+    [Fact]
     public void What_fits_nowhere_ends_before_the_adapter_is_tuned()
     {
         using var audit = new TinyAudit(documents: 20);

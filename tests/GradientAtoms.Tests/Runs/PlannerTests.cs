@@ -102,6 +102,27 @@ public sealed class PlannerTests
         Assert.True(narrow.CosineError > wide.CosineError);
     }
 
+    [Fact]
+    public void Batches_are_halved_until_the_memory_does()
+    {
+        var request = Request() with { LongestDocument = 100, BatchTokens = 4096 };
+        var wide = Planner.Plan(request);
+        var limit = wide.MemoryBytes * 7 / 10;
+        var narrow = Planner.Plan(request with { Budget = new(limit, 1000 * Gib) });
+        Assert.Equal(4096, wide.BatchTokens);
+        Assert.InRange(narrow.BatchTokens, 64, 2048);
+        Assert.True(narrow.MemoryBytes <= limit);
+        Assert.Equal(wide.Coordinates, narrow.Coordinates);
+
+        // Of twice the size it would not do: no batch is smaller than it has to be.
+        Assert.True(Planner.Plan(request with { BatchTokens = narrow.BatchTokens * 2 }).MemoryBytes > limit);
+
+        // A probe has measured the batches that were asked for.
+        var probed = request with { Speeds = new() { ActivationBytes = 8 * Gib } };
+        Assert.Equal(8 * Gib, Planner.Plan(probed).MemoryBytes - Planner.Plan(probed with { Speeds = new() { ActivationBytes = 0 } }).MemoryBytes);
+        Assert.Equal(1024, Planner.Plan(probed with { Budget = new(5 * Gib, 1000 * Gib) }).BatchTokens);
+    }
+
     [Theory]
     [InlineData(64, 0.01, null, "GA3001")]
     [InlineData(0.5, 100, null, "GA3002")]

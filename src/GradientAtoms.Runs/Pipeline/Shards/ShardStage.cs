@@ -33,6 +33,7 @@ internal static class ShardStage
     /// <exception cref="RunFolderException">GA2625: there are more shards than blocks.</exception>
     public static Stage Create(RunFolder run, Stage whole, string pass, AuditOptions options, ModelFiles model, ShardId shard)
     {
+        options = PlanStage.Read(run).ApplyTo(options);
         var documents = DocumentsStage.ReadTokens(run, DocumentsStage.ReadTexts(run));
         var blocks = CurvaturePass.PlanOf(documents, options.BatchTokens).Blocks.Count;
         if (shard.Count > blocks)
