@@ -29,6 +29,8 @@ const string usage = """
         What dictionaries of several sizes and sparsities find on the gradients of finished demos.
     caps --runs RUN,RUN.. [--caps 3,1.5,1,.75] [--kl .2] [--model MODEL]
         What steps along found formats of finished demos do under several bounds on the KL of the pole's own documents.
+    directions --runs RUN,RUN.. --out results.json [--kl .01,.05] [--random 20] [--model MODEL]
+        Steps towards more of each found behaviour of finished demos, at the same neutral KL along every direction, random ones and a plain fine-tune among them.
     nulls --out DIR [--runs 200] [--planted 8] [--members 4,6,8,12,20] [--strengths .3,.5,.7] [--groups 5] [--kinds flat,power,..] [--documents 400] [--size 60] [--atoms 20] [--nonzeros 2] [--starts 3] [--nulls 20]
         Certificates on rows without structure, of eight kinds, and on planted groups: false alarms, power by rate, return under a fresh seed.
     certificates --runs RUN,RUN.. [--labels L] [--nulls 20] [--top 60]
@@ -66,6 +68,7 @@ try
         ["steps-table", var path] => StepsTable.Print(path),
         ["demo", .. var rest] => DemoCommand.Run(new(rest)),
         ["sizes", .. var rest] => SizesCommand.Run(new(rest)),
+        ["directions", .. var rest] => DirectionsCommand.Run(new(rest)),
         ["caps", .. var rest] => CapsCommand.Run(new(rest)),
         ["nulls", .. var rest] => NullsCommand.Run(new(rest)),
         ["curve", .. var rest] => CurveCommand.Run(new(rest)),

@@ -1,6 +1,5 @@
 using System.CommandLine;
 using System.Text;
-using GradientAtoms.Models.Adapters;
 using GradientAtoms.Runs;
 using GradientAtoms.Runs.Files;
 using GradientAtoms.Runs.Formats;
@@ -17,7 +16,7 @@ internal static class ExportCommand
         var kind = new Argument<string>("KIND") { Description = "adapter: the steered adapter. delta: only the step, to be scaled. gguf: the steered adapter for llama.cpp. merged: the model with it in its weights, a Hugging Face folder. csv, jsonl, parquet: a table." };
         kind.AcceptOnlyFromAmong("adapter", "delta", "gguf", "merged", "csv", "jsonl", "parquet");
         var run = new Argument<string>("RUN") { Description = "The run folder." };
-        var pole = Opt.Text("--pole", "POLE", "For adapter, delta, gguf and merged: the pole.");
+        var pole = Opt.Text("--pole", "POLE", "For adapter, delta, gguf and merged: the pole, or several that are calibrated together: \"a1b2c3+ d4e5f6-=-.5\".");
         var step = new StepArguments();
         var table = Opt.Choice("--table", "For csv, jsonl and parquet. Default codes.", "codes", "documents", "atoms", "modules");
         var output = Opt.Text("--out", "PATH", "The folder or file to write.", required: true);
@@ -48,16 +47,23 @@ internal static class ExportCommand
                 var id = parse.GetValue(pole) ?? throw UsageException.Combination("gatoms export", $"{what} wants --pole", $"gatoms atoms {from} lists the poles");
                 step.UseThreads(parse);
                 using var session = new RunSession(from, step.ModelOf(parse));
+                var parts = step.Parts(parse, session, id.Split([' ', ','], StringSplitOptions.RemoveEmptyEntries));
+                if (what == "delta" && step.IsRemoval(parse))
+                {
+                    throw UsageException.Combination("gatoms export", "a delta is a step, and --remove takes none", "use gatoms export adapter");
+                }
+
+                PoleStep Choose() => context.Track(ladder => step.Choose(parse, session, parts, ladder, context.CancellationToken));
                 switch (what)
                 {
                     case "gguf":
-                        ModelExports.WriteGguf(context, session, id, step.Read(parse), to);
+                        ModelExports.WriteGguf(context, session, Choose, to);
                         break;
                     case "merged":
-                        ModelExports.WriteMerged(context, session, id, step.Read(parse), to);
+                        ModelExports.WriteMerged(context, session, Choose, to);
                         break;
                     default:
-                        WriteAdapter(context, session, id, step.Read(parse), what == "delta", to);
+                        ModelExports.WriteAdapter(context, session, Choose, what == "delta", to);
                         break;
                 }
             }
@@ -68,25 +74,6 @@ internal static class ExportCommand
             }
         };
         return command.Finished();
-    }
-
-    private static void WriteAdapter(CommandContext context, RunSession session, string pole, PoleStepOptions options, bool isDelta, string to)
-    {
-        using var chosen = context.Track(ladder => PoleStep.Choose(session, pole, options, null, ladder, context.CancellationToken));
-        using var adapter = isDelta ? chosen.ToDelta(session.Adapter) : chosen.ToAdapter(session.Adapter);
-        var origin = session.Folder.PathOf(RunFiles.Adapter);
-        SteeredAdapterFile.Write(to, adapter, PeftAdapter.Configuration(origin), isDelta ? null : origin);
-        var error = isDelta ? chosen.Direction.DeltaError(session.Adapter, chosen.Size) : (double?)null;
-        context.Print(
-            "gatoms/export",
-            new { Kind = isDelta ? "delta" : "adapter", Out = to, Rank = adapter.Modules.Max(module => module.Rank), Step = StepArguments.Describe(chosen), RelativeError = error },
-            writer =>
-            {
-                StepArguments.Write(writer, chosen);
-                writer.WriteLine(isDelta
-                    ? $"{to}: the step alone, LoRA of rank {Plain.Count(adapter.Modules.Max(module => module.Rank))}, to be added to the adapter; at scale 1 it differs from the exact step by {Plain.Percent(error!.Value)}"
-                    : $"{to}: the adapter with the step taken, LoRA of rank {Plain.Count(adapter.Modules.Max(module => module.Rank))}; it replaces the adapter");
-            });
     }
 
     private static void WriteTable(CommandContext context, RunFolder folder, string kind, ExportTable table, string to)

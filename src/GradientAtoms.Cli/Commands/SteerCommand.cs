@@ -1,7 +1,6 @@
 using System.CommandLine;
 using GradientAtoms.Models.Generation;
 using GradientAtoms.Runs.Pipeline;
-using GradientAtoms.Runs.Steps;
 using GradientAtoms.Steering;
 
 namespace GradientAtoms.Cli.Commands;
@@ -12,7 +11,10 @@ internal static class SteerCommand
     public static GatomsCommand Create()
     {
         var run = new Argument<string>("RUN") { Description = "The run folder." };
-        var pole = new Argument<string>("POLE") { Description = "A pole's id; more of it means that its documents become more likely." };
+        var pole = new Argument<string[]>("POLE")
+        {
+            Description = "A pole's id; more of it means that its documents become more likely. Several are calibrated together, each with a weight where wanted: a1b2c3+ d4e5f6-=-.5.", Arity = ArgumentArity.OneOrMore,
+        };
         var step = new StepArguments();
         var prompt = Opt.Text("--prompt", "TEXT", "One prompt.");
         var prompts = Opt.Text("--prompts", "FILE", "Prompts, one a line.");
@@ -23,7 +25,9 @@ internal static class SteerCommand
             "steer",
             "Takes the calibrated step along a pole and answers prompts side by side with the unsteered model.",
             "gatoms steer runs/mine a1b2c3+ --kl .1 --prompt \"List three birds.\"",
-            "gatoms steer runs/mine a1b2c3- --kl .05 --less --prompts prompts.txt --json");
+            "gatoms steer runs/mine a1b2c3- --kl .05 --less --prompts prompts.txt --json",
+            "gatoms steer runs/mine a1b2c3+ d4e5f6+=-1 --kl .1 --prompt \"List three birds.\"",
+            "gatoms steer runs/mine a1b2c3+ --remove --prompt \"List three birds.\"");
         command.Add(run);
         command.Add(pole);
         step.AddTo(command);
@@ -39,14 +43,15 @@ internal static class SteerCommand
             var sampling = new GenerationOptions { MaxNewTokens = parse.GetValue(maxNewTokens) ?? 128, Temperature = parse.GetValue(temperature) ?? 0, Seed = (ulong)(parse.GetValue(seed) ?? 0) };
             step.UseThreads(parse);
             using var session = new RunSession(parse.GetRequiredValue(run), step.ModelOf(parse));
-            session.FindPole(parse.GetRequiredValue(pole)); // a slip of the pen is told before the model is loaded
+            var parts = step.Parts(parse, session, parse.GetRequiredValue(pole)); // a slip of the pen is told before the model is loaded
             var tokens = asked.Select(text => Tokens(session, text)).ToList();
             var loaded = session.Model.Loaded;
             IReadOnlyList<SideBySideAnswer> generated = [];
             using var chosen = context.Track(ladder =>
             {
-                var found = PoleStep.Choose(session, parse.GetRequiredValue(pole), step.Read(parse), null, ladder, context.CancellationToken);
-                generated = SideBySide.Generate(loaded.Model, session.Adapter, found.Direction, found.Size, tokens, sampling with { StopIds = loaded.StopIds }, ladder, context.CancellationToken);
+                var found = step.Choose(parse, session, parts, ladder, context.CancellationToken);
+                using var steered = found.ToAdapter(session.Adapter);
+                generated = SideBySide.Generate(loaded.Model, session.Adapter, steered, tokens, sampling with { StopIds = loaded.StopIds }, ladder, context.CancellationToken);
                 return found;
             });
             string Text(GeneratedTokens answer) => loaded.Tokenizer.Decode(answer.Tokens, skipSpecialTokens: true).Trim();

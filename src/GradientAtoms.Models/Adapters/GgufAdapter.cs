@@ -12,8 +12,9 @@ public static class GgufAdapter
     /// <param name="path">The file; replaced where it exists.</param>
     /// <param name="adapter">The adapter. llama.cpp knows one alpha for all modules: where scales differ, B is stored multiplied.</param>
     /// <param name="model">The model that it is for.</param>
+    /// <param name="provenance">Where it comes from, as metadata of these keys; null: nothing is added.</param>
     /// <exception cref="AdapterException">GA2409: GGUF has no name for one of its modules.</exception>
-    public static void Write(string path, LoraAdapter adapter, CausalLanguageModel model)
+    public static void Write(string path, LoraAdapter adapter, CausalLanguageModel model, IReadOnlyDictionary<string, string>? provenance = null)
     {
         ArgumentNullException.ThrowIfNull(adapter);
         using var scope = NewDisposeScope();
@@ -25,6 +26,11 @@ public static class GgufAdapter
             .With("general.type", "adapter")
             .With("adapter.type", "lora")
             .With("adapter.lora.alpha", alpha);
+        foreach (var (key, value) in provenance ?? new Dictionary<string, string>(StringComparer.Ordinal))
+        {
+            writer.With(key, value);
+        }
+
         foreach (var module in adapter.Modules)
         {
             var name = GgufNames.GgufModule(architecture, module.ModuleName)

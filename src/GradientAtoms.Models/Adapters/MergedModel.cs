@@ -33,12 +33,14 @@ public static class MergedModel
     /// <param name="adapter">What is added. Left to the caller.</param>
     /// <param name="adapterFolder">As for <see cref="Check"/>.</param>
     /// <param name="card">The text of README.md; null: none.</param>
+    /// <param name="provenance">Where it comes from, for <c>__metadata__</c> of every weight file; null: nothing is added.</param>
     /// <param name="cancellationToken">Looked at between weights.</param>
     /// <exception cref="AdapterException">GA2409: see <see cref="Check"/>.</exception>
     /// <exception cref="CheckpointException">GA23xx: as <see cref="Check"/>; GA2332: a sum is too large for the type that it is stored in.</exception>
     /// <exception cref="IOException">The folder exists, or cannot be written.</exception>
     public static void Write(
-        string folder, string source, CausalLanguageModel model, LoraAdapter adapter, string? adapterFolder = null, string? card = null, CancellationToken cancellationToken = default)
+        string folder, string source, CausalLanguageModel model, LoraAdapter adapter, string? adapterFolder = null, string? card = null,
+        IReadOnlyDictionary<string, string>? provenance = null, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(adapter);
@@ -60,7 +62,7 @@ public static class MergedModel
             {
                 var name = checkpoint.Files.Count == 1 ? "model.safetensors" : Path.GetFileName(path);
                 using var file = SafetensorsFile.Open(path);
-                weights.Write(file, Path.Combine(beside, name), cancellationToken);
+                weights.Write(file, Path.Combine(beside, name), provenance, cancellationToken);
             }
 
             var origin = Path.GetDirectoryName(checkpoint.Files[0])!;
@@ -143,11 +145,16 @@ public static class MergedModel
 
         public bool WereWidened { get; private set; }
 
-        public void Write(SafetensorsFile file, string path, CancellationToken cancellationToken)
+        public void Write(SafetensorsFile file, string path, IReadOnlyDictionary<string, string>? provenance, CancellationToken cancellationToken)
         {
             // transformers wants to know whose layout it is.
             var metadata = new Dictionary<string, string>(file.Metadata, StringComparer.Ordinal);
             metadata.TryAdd("format", "pt");
+            foreach (var (key, value) in provenance ?? new Dictionary<string, string>(StringComparer.Ordinal))
+            {
+                metadata[key] = value;
+            }
+
             using var writer = SafetensorsStreamWriter.Create(path, file.Names.Select(name => new SafetensorsDeclaration(name, TypeOf(file.Entry(name)), file.Entry(name).Shape)), metadata);
             foreach (var stored in file.Names)
             {

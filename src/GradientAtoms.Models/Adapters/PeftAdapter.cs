@@ -96,8 +96,9 @@ public static class PeftAdapter
     /// <param name="adapter">The adapter.</param>
     /// <param name="configuration">Its configuration: ranks and scales of the modules must be those of the adapter.</param>
     /// <param name="savedModulesFrom">The adapter folder that modules trained whole are copied from; where null, none are written.</param>
+    /// <param name="provenance">Where it comes from, for <c>__metadata__</c> of the weights; null: nothing is added.</param>
     /// <exception cref="ArgumentException">Configuration and adapter say different things.</exception>
-    public static void Save(string folder, LoraAdapter adapter, PeftConfiguration configuration, string? savedModulesFrom = null)
+    public static void Save(string folder, LoraAdapter adapter, PeftConfiguration configuration, string? savedModulesFrom = null, IReadOnlyDictionary<string, string>? provenance = null)
     {
         foreach (var module in adapter.Modules)
         {
@@ -124,7 +125,7 @@ public static class PeftAdapter
             tensors.AddRange(AdapterKeys.Of(origin.Path, origin.Names, configuration).SavedWeights.Values.Select(name => (name, origin.ReadRaw(name))));
         }
 
-        SafetensorsWriter.Write(Path.Combine(folder, WeightsFile), tensors, new Dictionary<string, string>(StringComparer.Ordinal) { ["format"] = "pt" });
+        SafetensorsWriter.Write(Path.Combine(folder, WeightsFile), tensors, new Dictionary<string, string>(provenance ?? new Dictionary<string, string>(StringComparer.Ordinal), StringComparer.Ordinal) { ["format"] = "pt" });
         var path = Path.Combine(folder, ConfigurationFile);
         var beside = $"{path}.{Environment.ProcessId}.tmp";
         File.WriteAllBytes(beside, PeftConfigurationFile.Write(configuration));

@@ -42,6 +42,27 @@ public sealed record PoleStepOptions
     public bool UsesCache { get; init; } = true;
 }
 
+/// <summary>A pole of a composed step.</summary>
+/// <param name="Pole">Its id.</param>
+/// <param name="Weight">Of the step that it would take alone; below 0 for less of the pole.</param>
+public sealed record PolePart(string Pole, double Weight = 1)
+{
+    /// <summary>The id, with the weight where it is not 1.</summary>
+    public override string ToString() => Weight == 1 ? Pole : string.Create(System.Globalization.CultureInfo.InvariantCulture, $"{Pole}={Weight:g3}");
+}
+
+/// <summary>What a pole has of a composed step.</summary>
+/// <param name="Part">The pole and its weight.</param>
+/// <param name="Size">The step along its direction within the whole.</param>
+/// <param name="OfAlone">That over the step that it would take alone for the same KL.</param>
+/// <param name="LogLikelihoodChange">Of its own documents by the whole step, mean nats a token.</param>
+public sealed record StepPart(PolePart Part, double Size, double OfAlone, double LogLikelihoodChange);
+
+/// <summary>What a projection took out.</summary>
+/// <param name="Share">Of the squared weight change of the adapter.</param>
+/// <param name="Neutral">What is left, on the neutral documents.</param>
+public sealed record StepRemoval(double Share, KlStatistics Neutral);
+
 /// <summary>A step along a pole of a run: its direction, its size, and what was measured of it. Owns the direction.</summary>
 public sealed class PoleStep : IDisposable
 {
@@ -50,8 +71,17 @@ public sealed class PoleStep : IDisposable
         (Pole, Direction, Size, Calibration, Sign, WasTurned, Unseen, WasKnown) = (pole, direction, size, calibration, sign, wasTurned, unseen, wasKnown);
     }
 
-    /// <summary>The pole.</summary>
+    /// <summary>The pole; of several, the first.</summary>
     public Pole Pole { get; }
+
+    /// <summary>Of a composed step, what each pole has of it; empty of a step along one pole.</summary>
+    public IReadOnlyList<StepPart> Parts { get; private init; } = [];
+
+    /// <summary>What was projected out of the adapter's weight change, where that was asked for instead of a step; then <see cref="Size"/> is its coefficient.</summary>
+    public StepRemoval? Removal { get; private init; }
+
+    /// <summary>The pole's id; of several, each with its sign and weight: <c>a1b2c3+ d4e5f6-=-0.5</c>.</summary>
+    public string Id => Parts.Count == 0 ? Pole.Id : string.Join(' ', Parts.Select(part => part.Part.ToString()));
 
     /// <summary>The way that is taken: towards more, or away where less was asked for.</summary>
     public WeightStep Direction { get; }
@@ -65,7 +95,7 @@ public sealed class PoleStep : IDisposable
     /// <summary>The step on neutral documents that it was not calibrated on; null where none were kept back, or the size was given.</summary>
     public KlStatistics? Unseen { get; }
 
-    /// <summary>What a quarter of the step towards more does to the pole's own documents.</summary>
+    /// <summary>What a quarter of the step towards more does to the pole's own documents; of several poles, of the first by itself.</summary>
     public SignCheck Sign { get; }
 
     /// <summary>Whether the measurement turned the direction round.</summary>
@@ -108,9 +138,90 @@ public sealed class PoleStep : IDisposable
         return Measure(session, pole, along, options, neutral, cache, progress, cancellationToken);
     }
 
-    /// <summary>The adapter with the step taken, exact. The caller owns it.</summary>
+    /// <summary>
+    /// A step along several poles. Each is calibrated by itself; the sum of these steps, by their weights, is a direction that is
+    /// calibrated again, its neutral KL and that of all the poles' documents together bounded as those of one pole are.
+    /// </summary>
+    /// <param name="session">The run with its model.</param>
+    /// <param name="parts">Poles and their weights; one alone of weight 1 is <see cref="Choose"/>.</param>
+    /// <param name="options">What is asked for; <see cref="PoleStepOptions.Step"/> cannot be given. Null for the defaults.</param>
+    /// <param name="neutral">As for <see cref="Choose"/>.</param>
+    /// <param name="progress">Told of the calibrations.</param>
+    /// <param name="cancellationToken">Looked at once a batch.</param>
+    /// <exception cref="GradientAtomsException">The run has no such pole, or no step can be taken along one or their sum.</exception>
+    public static PoleStep Compose(
+        RunSession session, IReadOnlyList<PolePart> parts, PoleStepOptions? options = null, NeutralSet? neutral = null, IProgress<StageProgress>? progress = null, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(session);
+        ArgumentNullException.ThrowIfNull(parts);
+        options ??= new();
+        if (parts is [{ Weight: > 0 or < 0 } single])
+        {
+            return Choose(session, single.Pole, options with { Less = options.Less != single.Weight < 0 }, neutral, progress, cancellationToken);
+        }
+
+        if (parts.Count == 0 || options.Step is not null)
+        {
+            throw new ArgumentException("a composed step has poles, and is calibrated", nameof(parts));
+        }
+
+        using var ownNeutral = neutral is null ? NeutralSet.Of(session, options.Neutral, cancellationToken) : null;
+        neutral ??= ownNeutral!;
+        var alone = new List<PoleStep>();
+        try
+        {
+            foreach (var part in parts)
+            {
+                alone.Add(Choose(session, part.Pole, options with { Less = options.Less != part.Weight < 0 }, neutral, progress, cancellationToken));
+            }
+
+            using var sum = WeightStep.Compose([.. alone.Zip(parts, (step, part) => (step.Direction, step.Size * Math.Abs(part.Weight)))]);
+            IReadOnlyList<IReadOnlyList<TokenizedDocument>> documents = [.. alone.Select(step => TopDocuments(session, step.Pole, options.SignDocuments))];
+            using var target = new KlMeter(session.Model.Loaded.Model, [session.Adapter], [.. documents.SelectMany(group => group).DistinctBy(document => document.Id, StringComparer.Ordinal)], null, cancellationToken);
+            var calibration = KlCalibration.Calibrate(
+                session.Adapter, sum, neutral.Meter, target, new() { Kl = options.Kl, TargetCap = options.TargetCap, IsLess = true, InitialStep = 0.3 }, progress, cancellationToken);
+            using var steered = sum.ToAdapter(session.Adapter, calibration.Step);
+            var unseen = neutral.UnseenMeter?.Measure([steered], cancellationToken);
+            var effect = StepEffect.Measure(
+                session.Model.Loaded.Model, session.Adapter, [new("", sum, [calibration.Step])], [.. documents.Select((group, place) => new DocumentGroup(parts[place].Pole, group))], null, null, cancellationToken);
+            return new(alone[0].Pole, Way(sum, against: false), calibration.Step, calibration, alone[0].Sign, alone[0].WasTurned, unseen, wasKnown: false)
+            {
+                Parts = [.. parts.Select((part, place) => new StepPart(
+                    part with { Pole = alone[place].Pole.Id, Weight = options.Less ? -part.Weight : part.Weight },
+                    calibration.Step * Math.Abs(part.Weight) * alone[place].Size,
+                    calibration.Step * Math.Abs(part.Weight),
+                    effect.Cells[place].Change.Mean))],
+            };
+        }
+        finally
+        {
+            alone.ForEach(step => step.Dispose());
+        }
+    }
+
+    /// <summary>Projects the pole's direction out of the adapter's weight change (<see cref="AdapterRemoval"/>), instead of a step against it.</summary>
+    /// <param name="session">The run with its model.</param>
+    /// <param name="poleId">The pole.</param>
+    /// <param name="options">How the direction is made; strengths are not looked at. Null for the defaults.</param>
+    /// <param name="neutral">As for <see cref="Choose"/>.</param>
+    /// <param name="cancellationToken">Looked at once a batch.</param>
+    /// <exception cref="GradientAtomsException">The run has no such pole, or its direction changes no weight.</exception>
+    public static PoleStep Remove(RunSession session, string poleId, PoleStepOptions? options = null, NeutralSet? neutral = null, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(session);
+        options ??= new();
+        using var ownNeutral = neutral is null ? NeutralSet.Of(session, options.Neutral, cancellationToken) : null;
+        neutral ??= ownNeutral!;
+        using var along = Choose(session, poleId, options with { Step = 1, Less = false }, neutral, null, cancellationToken);
+        var removal = AdapterRemoval.Project(session.Adapter, along.Direction);
+        using var left = removal.Adapter;
+        var (measured, unseen) = (neutral.Meter.Measure([left], cancellationToken), neutral.UnseenMeter?.Measure([left], cancellationToken));
+        return new(along.Pole, Way(along.Direction, against: false), removal.Coefficient, null, along.Sign, along.WasTurned, unseen, wasKnown: false) { Removal = new(removal.Share, measured) };
+    }
+
+    /// <summary>The adapter with the step taken, exact, or with the direction projected out. The caller owns it.</summary>
     /// <param name="adapter">The run's adapter.</param>
-    public LoraAdapter ToAdapter(LoraAdapter adapter) => Direction.ToAdapter(adapter, Size);
+    public LoraAdapter ToAdapter(LoraAdapter adapter) => Removal is null ? Direction.ToAdapter(adapter, Size) : AdapterRemoval.Project(adapter, Direction).Adapter;
 
     /// <summary>Only the step, to first order and linear in its scale, of twice the rank. The caller owns it.</summary>
     /// <param name="adapter">The run's adapter.</param>

@@ -10,7 +10,8 @@ public static class SteeredAdapterFile
     /// <param name="adapter">Its modules may have other ranks than the origin's.</param>
     /// <param name="origin">The configuration of the adapter that it was made from.</param>
     /// <param name="savedModulesFrom">The origin's folder, where modules trained whole belong to the adapter too; null for a delta, which is used beside the origin.</param>
-    public static void Write(string folder, LoraAdapter adapter, PeftConfiguration origin, string? savedModulesFrom = null)
+    /// <param name="provenance">Where it comes from (<see cref="StepProvenance"/>), for the weights' metadata; null: nothing is added.</param>
+    public static void Write(string folder, LoraAdapter adapter, PeftConfiguration origin, string? savedModulesFrom = null, IReadOnlyDictionary<string, string>? provenance = null)
     {
         // A text model's adapter may come from inside of a multimodal one, where a pattern for whole names has another prefix.
         if (!adapter.Modules.All(module => origin.Targets(module.ModuleName)))
@@ -32,6 +33,6 @@ public static class SteeredAdapterFile
             UseRsLora = false,
             RankPattern = [.. others.Select(module => KeyValuePair.Create(module.ModuleName.Replace(".", "\\.", StringComparison.Ordinal), module.Rank))],
             AlphaPattern = [.. others.Select(module => KeyValuePair.Create(module.ModuleName.Replace(".", "\\.", StringComparison.Ordinal), module.Scale * module.Rank))],
-        }, savedModulesFrom);
+        }, savedModulesFrom, provenance);
     }
 }

@@ -37,6 +37,26 @@ public static class SideBySide
         CancellationToken cancellationToken = default)
     {
         using var steered = direction.ToAdapter(adapter, step);
+        return Generate(model, adapter, steered, prompts, options, progress, cancellationToken);
+    }
+
+    /// <summary>The same with the steered adapter given.</summary>
+    /// <param name="model">The model.</param>
+    /// <param name="adapter">The adapter without the step.</param>
+    /// <param name="steered">The adapter with it.</param>
+    /// <param name="prompts">Token ids of each prompt, the generation prompt of the chat template included.</param>
+    /// <param name="options">Length, sampling, stop tokens; its seed holds for every answer.</param>
+    /// <param name="progress">Told before the first prompt and after each.</param>
+    /// <param name="cancellationToken">Looked at before every token.</param>
+    public static IReadOnlyList<SideBySideAnswer> Generate(
+        CausalLanguageModel model,
+        LoraAdapter adapter,
+        LoraAdapter steered,
+        IReadOnlyList<IReadOnlyList<int>> prompts,
+        GenerationOptions options,
+        IProgress<StageProgress>? progress = null,
+        CancellationToken cancellationToken = default)
+    {
         var answers = new List<SideBySideAnswer>();
         progress?.Report(new("answers", 0, prompts.Count, "prompts"));
         foreach (var prompt in prompts)

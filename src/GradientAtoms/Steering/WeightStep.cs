@@ -188,6 +188,34 @@ public sealed class WeightStep : IDisposable
         return exact == 0 ? 0 : Math.Sqrt(missing / exact);
     }
 
+    /// <summary>The largest step of a sign at which <see cref="DeltaError"/> is not above a bound, to a thousandth.</summary>
+    /// <param name="adapter">θ.</param>
+    /// <param name="bound">Relative, such as .05.</param>
+    /// <param name="reverse">Of steps below 0.</param>
+    /// <returns>Its size, above 0; infinity where the delta is exact.</returns>
+    public double LargestDeltaStep(LoraAdapter adapter, double bound = 0.05, bool reverse = false)
+    {
+        double Error(double size) => DeltaError(adapter, reverse ? -size : size);
+        var high = 0.01 * NormOf(adapter) / FiniteNorm();
+        for (var doubled = 0; Error(high) <= bound; doubled++, high *= 2)
+        {
+            if (doubled == 60)
+            {
+                return double.PositiveInfinity;
+            }
+        }
+
+        // It rises from 0 with the step as long as the step does not outweigh the adapter; from there it is above any bound of use.
+        var low = 0.0;
+        while (high - low > 1e-3 * high)
+        {
+            var middle = (low + high) / 2;
+            (low, high) = Error(middle) <= bound ? (middle, high) : (low, middle);
+        }
+
+        return low;
+    }
+
     /// <summary>‖θ‖ of an adapter's factors, all of them.</summary>
     internal static double NormOf(LoraAdapter adapter)
     {
