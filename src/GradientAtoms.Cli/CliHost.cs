@@ -57,7 +57,7 @@ internal sealed record CliHost
     /// <summary>Every command.</summary>
     public static IReadOnlyList<GatomsCommand> Commands() =>
     [
-        DemoCommand.Create(), AuditCommand.Create(), PlanCommand.Create(), SubmitCommand.Create(), TuneCommand.Create(), InspectCommand.Create(), AtomsCommand.Create(),
+        DemoCommand.Create(), AuditCommand.Create(), PlanCommand.Create(), SubmitCommand.Create(), TuneCommand.Create(), InspectCommand.Create(), AtomsCommand.Create(), TokensCommand.Create(),
         DocsCommand.Create(), SteerCommand.Create(), SweepCommand.Create(), ExportCommand.Create(), ServeCommand.Create(), TimelineCommand.Create(), VerifyCommand.Create(), DoctorCommand.Create(),
     ];
 

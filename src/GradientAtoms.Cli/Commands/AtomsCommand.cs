@@ -1,6 +1,7 @@
 using System.CommandLine;
 using GradientAtoms.Atoms;
 using GradientAtoms.Confounders;
+using GradientAtoms.Runs.Formats;
 using GradientAtoms.Runs.Pipeline;
 
 namespace GradientAtoms.Cli.Commands;
@@ -14,22 +15,34 @@ internal static class AtomsCommand
         var atom = new Argument<string?>("ATOM") { Description = "An atom, or a pole of one (its id with + or -).", Arity = ArgumentArity.ZeroOrOne };
         var top = Opt.Whole("--top", "COUNT", "How many atoms to list (default all), or documents a pole to show (default 10).");
         var all = new Option<bool>("--all") { Description = "Also the atoms that are not certified; without it their number is shown." };
+        var tree = Opt.Flag("--tree", "The atoms as trees, by direction and by documents, and the poles that occur together.");
+        var where = Opt.Flag("--where", "With an atom: also its layers, heads and neurons, and its part of the change of the weights.");
         var sort = Opt.Choice("--sort", "Order of the list. Default share.", "share", "coherence", "documents");
         var command = new GatomsCommand(
             "atoms",
             "Lists the atoms of a run with both poles, certified ones first, or shows one in full: documents, keywords, modules, certificates.",
             "gatoms atoms runs/mine --sort coherence --top 20",
             "gatoms atoms runs/mine --all",
-            "gatoms atoms runs/mine a1b2c3+")
+            "gatoms atoms runs/mine a1b2c3+",
+            "gatoms atoms runs/mine a1b2c3 --where",
+            "gatoms atoms runs/mine --tree")
         {
-            run, atom, top, sort, all,
+            run, atom, top, sort, all, where, tree,
         };
         command.Body = context =>
         {
             using var view = RunView.Open(context.Parse.GetRequiredValue(run));
-            if (context.Parse.GetValue(atom) is { } id)
+            if (context.Parse.GetValue(tree))
             {
-                Show(context, view, id, context.Parse.GetValue(top) ?? 10);
+                AtomTreeText.Print(context, view, context.Parse.GetValue(top));
+            }
+            else if (context.Parse.GetValue(atom) is { } id)
+            {
+                Show(context, view, id, context.Parse.GetValue(top) ?? 10, context.Parse.GetValue(where));
+            }
+            else if (context.Parse.GetValue(where))
+            {
+                throw UsageException.Combination("gatoms atoms", "--where wants an atom", $"gatoms atoms {view.Name} lists them");
             }
             else
             {
@@ -85,11 +98,15 @@ internal static class AtomsCommand
             + $". gatoms atoms {view.Name} POLE shows one with its documents.");
     }
 
-    private static void Show(CommandContext context, RunView view, string id, int top)
+    private static void Show(CommandContext context, RunView view, string id, int top, bool where)
     {
         var atom = view.FindAtom(id);
         IReadOnlyList<Pole> poles = id[^1] is '+' or '-' ? [view.FindPole(id).Pole] : atom.Poles;
         var texts = view.Texts();
+        var evidence = TokensFile.IsThere(view.Folder)
+            ? TokensFile.Read(view.Folder).Where(line => poles.Any(pole => pole.Id == line.Pole)).ToDictionary(line => (line.Pole, line.Document))
+            : [];
+        var place = where ? AtomWhere.Read(view, atom) : null;
         var shown = poles.Select(pole => (Pole: pole, Documents: pole.Top.Take(top).ToArray())).ToArray();
         context.Print(
             "gatoms/atom",
@@ -100,6 +117,11 @@ internal static class AtomsCommand
                 atom.Share,
                 atom.CoherenceReference,
                 atom.Modules,
+                place?.Layers,
+                place?.Heads,
+                place?.Neurons,
+                place?.Written,
+                place?.WeightChange,
                 Poles = shown.Select(entry => new
                 {
                     entry.Pole.Id,
@@ -125,19 +147,23 @@ internal static class AtomsCommand
                     entry.Pole.Only,
                     entry.Pole.Keywords,
                     entry.Pole.Label,
-                    Top = entry.Documents.Select(document => new { document.Id, document.Code, texts.GetValueOrDefault(document.Id)?.Prompt, texts.GetValueOrDefault(document.Id)?.Answer }),
+                    Top = entry.Documents.Select(document => new { document.Id, document.Code, texts.GetValueOrDefault(document.Id)?.Prompt, texts.GetValueOrDefault(document.Id)?.Answer, Evidence = Tokens(evidence.GetValueOrDefault((entry.Pole.Id, document.Id))) }),
                 }),
             },
-            writer => Write(writer, atom, shown, texts));
+            writer => Write(writer, atom, shown, texts, evidence, place));
     }
 
-    private static void Write(TextWriter writer, Atom atom, IEnumerable<(Pole Pole, PoleDocument[] Documents)> poles, IReadOnlyDictionary<string, TextRow> texts)
+    private static object? Tokens(TokenEvidence? evidence) => evidence is null ? null : new { evidence.Projection, evidence.Tokens, evidence.Trained, evidence.Position, evidence.Loss };
+
+    private static void Write(TextWriter writer, Atom atom, IEnumerable<(Pole Pole, PoleDocument[] Documents)> poles, IReadOnlyDictionary<string, TextRow> texts, Dictionary<(string Pole, string Document), TokenEvidence> evidence, AtomWhere? place)
     {
         writer.WriteLine($"atom {atom.Id}{(atom.Share is { } share ? $"   share {Plain.Percent(share)}" : string.Empty)}");
         foreach (var module in (atom.Modules ?? []).Take(5))
         {
             writer.WriteLine($"  {Plain.Percent(module.Share),8}  {Plain.Line(module.Name)}");
         }
+
+        place?.Write(writer);
 
         foreach (var (pole, documents) in poles)
         {
@@ -158,6 +184,15 @@ internal static class AtomsCommand
                 {
                     Indent(writer, text.Prompt, "    > ");
                     Indent(writer, text.Answer, "      ");
+                }
+
+                if (evidence.GetValueOrDefault((pole.Id, document.Id)) is { } tokens)
+                {
+                    writer.WriteLine($"      tokens by position: {TokenText.Strongest(tokens.Tokens, tokens.Position, 5)}");
+                    if (tokens.Loss is { } loss)
+                    {
+                        writer.WriteLine($"      tokens by loss:     {TokenText.Strongest(tokens.Tokens, loss, 5)}");
+                    }
                 }
             }
 

@@ -18,7 +18,7 @@ internal static class ExportCommand
         var run = new Argument<string>("RUN") { Description = "The run folder." };
         var pole = Opt.Text("--pole", "POLE", "For adapter, delta, gguf and merged: the pole, or several that are calibrated together: \"a1b2c3+ d4e5f6-=-.5\".");
         var step = new StepArguments();
-        var table = Opt.Choice("--table", "For csv, jsonl and parquet. Default codes.", "codes", "documents", "atoms", "modules");
+        var table = Opt.Choice("--table", "For csv, jsonl and parquet. Default codes.", "codes", "documents", "atoms", "modules", "tokens", "places", "pairs", "weights");
         var output = Opt.Text("--out", "PATH", "The folder or file to write.", required: true);
         var command = new GatomsCommand(
             "export",

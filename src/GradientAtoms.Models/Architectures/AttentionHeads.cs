@@ -23,6 +23,15 @@ internal sealed record AttentionHeads(int HeadCount, int KeyValueHeadCount, int 
     /// <summary>Sizes of the projected queries, and of the projected keys and of the values.</summary>
     public (long Queries, long Keys) Sizes => ((long)HeadCount * HeadSize, (long)KeyValueHeadCount * HeadSize);
 
+    /// <summary>The heads of a projection, as ranges of its rows: <c>k</c> and <c>v</c> have the key heads, <c>q</c> and <c>o</c> the query heads.</summary>
+    /// <param name="part">Which projection.</param>
+    /// <param name="first">Its first row, where several are fused.</param>
+    public IReadOnlyList<WeightSegment> Segments(string part, long first = 0) =>
+        [.. WeightSegment.Heads(part, part is "k" or "v" ? KeyValueHeadCount : HeadCount, HeadSize, (int)first)];
+
+    /// <summary>Queries, keys and values one after another in one projection.</summary>
+    public IReadOnlyList<WeightSegment> FusedSegments => [.. Segments("q"), .. Segments("k", Sizes.Queries), .. Segments("v", Sizes.Queries + Sizes.Keys)];
+
     /// <summary>Splits a projection into heads.</summary>
     /// <param name="values"><c>[B, T, count · head size]</c>.</param>
     /// <param name="count">Heads.</param>
@@ -58,7 +67,7 @@ internal sealed record AttentionHeads(int HeadCount, int KeyValueHeadCount, int 
             values = values.repeat_interleave(group, dim: 1);
         }
 
-        var mixed = SoftCap is { } cap ? Capped(queries, keys, values, cap, pass) : Plain(queries, keys, values, pass);
+        var mixed = SoftCap is not null || pass.Request.DifferentiatesTwice ? Explicit(queries, keys, values, pass) : Plain(queries, keys, values, pass);
         return mixed.transpose(1, 2).reshape(pass.Batch, pass.Length, -1).MoveToOuterDisposeScope();
     }
 
@@ -70,10 +79,11 @@ internal sealed record AttentionHeads(int HeadCount, int KeyValueHeadCount, int 
         return nn.functional.scaled_dot_product_attention(scaled, keys, values, attn_mask: mask!, is_casual: mask is null && pass.Length > 1);
     }
 
-    private Tensor Capped(Tensor queries, Tensor keys, Tensor values, double cap, ForwardPass pass)
+    // The fused operation knows no cap, and its derivative none of its own.
+    private Tensor Explicit(Tensor queries, Tensor keys, Tensor values, ForwardPass pass)
     {
         var scores = queries.matmul(keys.transpose(2, 3)) * (Scale ?? (1 / Math.Sqrt(HeadSize))); // [B, heads, T, K]
-        scores = (scores / cap).tanh() * cap;
+        scores = SoftCap is { } cap ? (scores / cap).tanh() * cap : scores;
         if (pass.Length > 1)
         {
             scores = scores.masked_fill(pass.FullMask(keys.shape[2], Window).logical_not(), double.NegativeInfinity);

@@ -33,6 +33,9 @@ public sealed class ForwardRequest
     /// <summary>Keys and values of earlier tokens, or null. The pass appends to it.</summary>
     public KeyValueCache? Cache { get; init; }
 
+    /// <summary>Whether gradients of this pass are to be differentiated once more: attention is then made of operations that can be.</summary>
+    public bool DifferentiatesTwice { get; init; }
+
     /// <summary>Applies a linear module with this request's adapters: y = W x + b + Σ s·B(A x).</summary>
     /// <param name="module">The module.</param>
     /// <param name="input"><c>[B, T, in]</c>.</param>

@@ -80,11 +80,12 @@ internal sealed class Gpt2Model : DecoderModel
         {
             var name = $"transformer.h.{layer}";
             var scale = (c.IsAttentionScaled ? 1 / Math.Sqrt(c.HeadSize) : 1) / (c.IsScaledByLayer ? layer + 1 : 1);
+            var heads = c.Heads(layer, rotary: null) with { Scale = c.IsAttentionScaled && !c.IsScaledByLayer ? null : scale };
             return new Layer(
                 Weights.LayerNorm($"{name}.ln_1", h, c.NormEpsilon),
-                c.Heads(layer, rotary: null) with { Scale = c.IsAttentionScaled && !c.IsScaledByLayer ? null : scale },
-                Weights.Conv1D($"{name}.attn.c_attn", $"{name}.attn.c_attn", 3 * h, h),
-                Weights.Conv1D($"{name}.attn.c_proj", $"{name}.attn.c_proj", h, h),
+                heads,
+                Weights.Conv1D($"{name}.attn.c_attn", $"{name}.attn.c_attn", 3 * h, h, heads.FusedSegments),
+                Weights.Conv1D($"{name}.attn.c_proj", $"{name}.attn.c_proj", h, h, inputSegments: heads.Segments("o")),
                 Weights.LayerNorm($"{name}.ln_2", h, c.NormEpsilon),
                 Weights.Conv1D($"{name}.mlp.c_fc", $"{name}.mlp.c_fc", c.IntermediateSize, h),
                 Weights.Conv1D($"{name}.mlp.c_proj", $"{name}.mlp.c_proj", h, c.IntermediateSize));

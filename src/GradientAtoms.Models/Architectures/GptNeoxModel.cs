@@ -74,8 +74,8 @@ internal sealed class GptNeoxModel : DecoderModel
             return new Layer(
                 Weights.LayerNorm($"{name}.input_layernorm", h, c.NormEpsilon),
                 heads,
-                Weights.Linear($"{name}.attention.query_key_value", $"{name}.attention.query_key_value", 3 * heads.Sizes.Queries, h, c.AttentionBias),
-                Weights.Linear($"{name}.attention.dense", $"{name}.attention.dense", h, heads.Sizes.Queries, c.AttentionBias),
+                Weights.Linear($"{name}.attention.query_key_value", $"{name}.attention.query_key_value", 3 * heads.Sizes.Queries, h, c.AttentionBias, Interleaved(heads)),
+                Weights.Linear($"{name}.attention.dense", $"{name}.attention.dense", h, heads.Sizes.Queries, c.AttentionBias, inputSegments: heads.Segments("o")),
                 Weights.LayerNorm($"{name}.post_attention_layernorm", h, c.NormEpsilon),
                 Weights.Linear($"{name}.mlp.dense_h_to_4h", $"{name}.mlp.dense_h_to_4h", c.IntermediateSize, h, bias: true),
                 Weights.Linear($"{name}.mlp.dense_4h_to_h", $"{name}.mlp.dense_4h_to_h", h, c.IntermediateSize, bias: true));
@@ -102,6 +102,10 @@ internal sealed class GptNeoxModel : DecoderModel
 
     /// <inheritdoc/>
     protected override Tensor LastNorm(Tensor hidden) => _norm.Apply(hidden);
+
+    // Query, key and value of the first head, then those of the second.
+    private static WeightSegment[] Interleaved(AttentionHeads heads) =>
+        [.. Enumerable.Range(0, 3 * heads.HeadCount).Select(place => new WeightSegment((place % 3) switch { 0 => "q", 1 => "k", _ => "v" }, place / 3, place * heads.HeadSize, heads.HeadSize))];
 
     private static Tensor Attention(int layer, Layer block, Tensor input, ForwardPass pass)
     {

@@ -14,6 +14,12 @@ public sealed record LinearModule(string Name, Tensor Weight, Tensor? Bias)
     /// <summary>Whether the checkpoint stores the weight <c>[in, out]</c> (GPT-2's Conv1D; PEFT's <c>fan_in_fan_out</c>). <see cref="Weight"/> is <c>[out, in]</c> all the same.</summary>
     public bool IsStoredTransposed { get; init; }
 
+    /// <summary>What the outputs are, where they are several things: a range of rows for each head, or for each part of a fused projection. Empty: one thing.</summary>
+    public IReadOnlyList<WeightSegment> OutputSegments { get; init; } = [];
+
+    /// <summary>The same of the inputs: what an attention's output projection reads of each head. Empty: one thing.</summary>
+    public IReadOnlyList<WeightSegment> InputSegments { get; init; } = [];
+
     /// <summary>Size of an input.</summary>
     public int InputSize => (int)Weight.shape[1];
 

@@ -66,10 +66,10 @@ internal sealed class Phi3Model : DecoderModel
             return new Layer(
                 Weights.RmsNorm($"model.layers.{layer}.input_layernorm", h, c.NormEpsilon),
                 heads,
-                Weights.Linear($"{attention}.qkv_proj", attention, heads.Sizes.Queries + (2 * heads.Sizes.Keys), h, bias: false),
-                Weights.Linear($"{attention}.o_proj", $"{attention}.o_proj", h, heads.Sizes.Queries, bias: false),
+                Weights.Linear($"{attention}.qkv_proj", attention, heads.Sizes.Queries + (2 * heads.Sizes.Keys), h, bias: false, heads.FusedSegments),
+                Weights.Linear($"{attention}.o_proj", $"{attention}.o_proj", h, heads.Sizes.Queries, bias: false, inputSegments: heads.Segments("o")),
                 Weights.RmsNorm($"model.layers.{layer}.post_attention_layernorm", h, c.NormEpsilon),
-                Weights.Linear($"{mlp}.gate_up_proj", mlp, 2 * middle, h, bias: false),
+                Weights.Linear($"{mlp}.gate_up_proj", mlp, 2 * middle, h, bias: false, [new("gate", null, 0, (int)middle), new("up", null, (int)middle, (int)middle)]),
                 Weights.Linear($"{mlp}.down_proj", $"{mlp}.down_proj", h, middle, bias: false));
         })];
         _norm = Weights.RmsNorm("model.norm", h, c.NormEpsilon);

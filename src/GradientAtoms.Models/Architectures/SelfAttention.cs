@@ -22,10 +22,10 @@ internal sealed class SelfAttention
     {
         _heads = heads;
         var (queries, keys) = heads.Sizes;
-        _query = weights.Linear($"{name}.q_proj", name, queries, hiddenSize, bias);
-        _key = weights.Linear($"{name}.k_proj", name, keys, hiddenSize, bias);
-        _value = weights.Linear($"{name}.v_proj", name, keys, hiddenSize, bias);
-        _output = weights.Linear($"{name}.o_proj", $"{name}.o_proj", hiddenSize, queries, outputBias);
+        _query = weights.Linear($"{name}.q_proj", name, queries, hiddenSize, bias, heads.Segments("q"));
+        _key = weights.Linear($"{name}.k_proj", name, keys, hiddenSize, bias, heads.Segments("k"));
+        _value = weights.Linear($"{name}.v_proj", name, keys, hiddenSize, bias, heads.Segments("v"));
+        _output = weights.Linear($"{name}.o_proj", $"{name}.o_proj", hiddenSize, queries, outputBias, inputSegments: heads.Segments("o"));
     }
 
     /// <summary>Norms of queries and keys, or null.</summary>

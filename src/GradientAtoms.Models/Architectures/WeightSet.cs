@@ -27,14 +27,26 @@ internal sealed class WeightSet(Func<string, long[], Tensor> source)
     }
 
     /// <summary>A linear module whose weight is stored <c>[out, in]</c>.</summary>
-    public LinearModule Linear(string name, string inputName, long outputs, long inputs, bool bias) =>
-        Keep(new(name, Weight($"{name}.weight", outputs, inputs), bias ? Weight($"{name}.bias", outputs) : null) { InputName = inputName });
+    public LinearModule Linear(
+        string name, string inputName, long outputs, long inputs, bool bias, IReadOnlyList<WeightSegment>? segments = null, IReadOnlyList<WeightSegment>? inputSegments = null) =>
+        Keep(new(name, Weight($"{name}.weight", outputs, inputs), bias ? Weight($"{name}.bias", outputs) : null)
+        {
+            InputName = inputName,
+            OutputSegments = segments ?? [],
+            InputSegments = inputSegments ?? [],
+        });
 
     /// <summary>A linear module with a bias whose weight is stored <c>[in, out]</c>, as GPT-2's Conv1D.</summary>
-    public LinearModule Conv1D(string name, string inputName, long outputs, long inputs)
+    public LinearModule Conv1D(string name, string inputName, long outputs, long inputs, IReadOnlyList<WeightSegment>? segments = null, IReadOnlyList<WeightSegment>? inputSegments = null)
     {
         var stored = Weight($"{name}.weight", inputs, outputs);
-        return Keep(new(name, stored.t().DetachFromDisposeScope(), Weight($"{name}.bias", outputs)) { InputName = inputName, IsStoredTransposed = true });
+        return Keep(new(name, stored.t().DetachFromDisposeScope(), Weight($"{name}.bias", outputs))
+        {
+            InputName = inputName,
+            IsStoredTransposed = true,
+            OutputSegments = segments ?? [],
+            InputSegments = inputSegments ?? [],
+        });
     }
 
     /// <summary>A norm without a bias.</summary>

@@ -3,6 +3,7 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using GradientAtoms.Atoms;
 using GradientAtoms.Runs.Files;
+using GradientAtoms.Runs.Pipeline;
 
 namespace GradientAtoms.Runs.Formats;
 
@@ -20,6 +21,18 @@ public enum ExportTable
 
     /// <summary><c>atom,module,share</c>: a row for each module of each atom.</summary>
     Modules,
+
+    /// <summary>A row for each token of the documents in <c>tokens.jsonl</c>.</summary>
+    Tokens,
+
+    /// <summary>A row for each head, part and listed neuron of each atom.</summary>
+    Places,
+
+    /// <summary>A row for each two poles that occur together.</summary>
+    Pairs,
+
+    /// <summary><c>metric,atom,cosine,share</c>: what each atom explains of the change of the weights.</summary>
+    Weights,
 }
 
 /// <summary>
@@ -121,6 +134,24 @@ public static class TableExport
         ExportTable.Modules => (
             [Text("atom"), Text("module"), new("share", typeof(double))],
             AtomsFile.Read(run.Need(RunFiles.Atoms)).SelectMany(atom => (atom.Modules ?? []).Select(module => new object?[] { atom.Id, module.Name, module.Share }))),
+        ExportTable.Tokens => (
+            [Text("pole"), Text("document"), Count("place"), Text("token"), new("trained", typeof(bool)), new("position", typeof(float)), new("loss", typeof(float), IsNullable: true)],
+            (TokensFile.IsThere(run) ? TokensFile.Read(run) : []).SelectMany(line => line.Tokens.Select((token, place) => new object?[]
+            {
+                line.Pole, line.Document, place, token, line.Trained[place] != 0, line.Position[place], line.Loss?[place],
+            }))),
+        ExportTable.Places => (
+            [Text("atom"), Text("kind"), Text("module"), Text("side"), Text("part", isNullable: true), new("head", typeof(int), IsNullable: true), new("row", typeof(int), IsNullable: true), new("share", typeof(double))],
+            PlacesFile.Read(run) is { } places
+                ? places.Atoms.SelectMany(atom => places.Segments.Zip(atom.Segments, (segment, share) => new object?[] { atom.Atom, segment.Head is null ? "part" : "head", segment.Module, segment.Side, segment.Part, segment.Head, null, share })
+                    .Concat(atom.Neurons.Select(neuron => new object?[] { atom.Atom, "neuron", neuron.Module, "writes", neuron.Part, neuron.Head, neuron.Row, neuron.Value })))
+                : []),
+        ExportTable.Pairs => (
+            [Text("first"), Text("second"), Count("together"), new("lift", typeof(double)), new("jaccard", typeof(double)), new("p", typeof(double)), new("adjusted", typeof(double))],
+            (StructureFile.Read(run)?.Pairs ?? []).Select(pair => new object?[] { pair.First, pair.Second, pair.Together, pair.Lift, pair.Jaccard, pair.P, pair.Adjusted })),
+        ExportTable.Weights => (
+            [Text("metric"), Text("atom"), new("cosine", typeof(double)), new("share", typeof(double))],
+            (AtomsStage.ReadLedger(run)?.Weights?.Metrics ?? []).SelectMany(metric => metric.Atoms.Select(atom => new object?[] { metric.Name, atom.Atom, atom.Cosine, atom.Share }))),
         _ => throw new ArgumentOutOfRangeException(nameof(table), table, "no such table"),
     };
 

@@ -62,6 +62,10 @@ internal static class AdapterStage
         return named;
     }
 
+    /// <summary>The adapter that a fine-tune of these options begins with. The caller owns it.</summary>
+    public static LoraAdapter Fresh(AuditOptions options, ModelFiles model, PeftConfiguration? configuration = null) => LoraAdapter.Create(
+        model.Loaded.Model, configuration ?? FreshConfiguration(options, model.Description), (ulong)RandomStream.Seed(options.Seed, "adapter"));
+
     private static void Import(StageContext context, string folder, ModelFiles model)
     {
         context.Progress?.Report(new(Name, 0, 1, "adapters"));
@@ -94,7 +98,7 @@ internal static class AdapterStage
             FanInFanOut = model.Loaded.Model.LinearModules.Any(module => module.IsStoredTransposed),
         };
         var kept = context.Scratch("adapter-checkpoints");
-        using var fresh = LoraAdapter.Create(model.Loaded.Model, configuration, (ulong)RandomStream.Seed(options.Seed, "adapter"));
+        using var fresh = Fresh(options, model, configuration);
         using var result = LoraTrainer.Train(
             model.Loaded.Model,
             fresh,

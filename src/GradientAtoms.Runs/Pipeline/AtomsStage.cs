@@ -1,8 +1,6 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using GradientAtoms.Atoms;
-using GradientAtoms.Coordinates;
-using GradientAtoms.Gradients;
 using GradientAtoms.Models.Checkpoints;
 using GradientAtoms.Runs.Files;
 using GradientAtoms.Runs.Formats;
@@ -18,14 +16,12 @@ internal static class AtomsStage
     public const string Map = "map.json";
     public const string Ledger = "explained.json";
 
-    private const int SampledDocuments = 128;
-
     public static Stage Create(ModelFiles model) => new()
     {
         Name = Name,
 
-        // Runs from before there were confounders get them when the audit is run again.
-        Version = 2,
+        // Runs from before there were confounders (2), places, structure and the account of the weights (3) get them when the audit is run again.
+        Version = 3,
         DependsOn = [DocumentsStage.Name, AdapterStage.Name, GradientsStage.Name, CoordinatesStage.Name, DictionaryStage.Name, CertificatesStage.Name],
         Run = context => Run(context, model),
     };
@@ -34,7 +30,6 @@ internal static class AtomsStage
     {
         using var scope = NewDisposeScope();
         using var adapter = model.LoadAdapter(context.Folder.PathOf(RunFiles.Adapter));
-        var layout = model.LayoutOf(adapter);
         var texts = DocumentsStage.ReadTexts(context.Folder);
         var codes = CodesFile.Read(context.Folder.Need(RunFiles.Codes)).Codes;
         using var dictionaryFile = SafetensorsFile.Open(context.Folder.Need(RunFiles.Dictionary));
@@ -44,7 +39,7 @@ internal static class AtomsStage
         var shares = AtomShares.Of(coordinates.Rows, codes, atoms);
 
         // A sketched atom is no combination of documents: where it lies in the network is not known.
-        var (modules, moduleShares, explained) = coordinates.CanLift ? ModuleShares(context, layout, coordinates, atoms, shares) : (null, null, []);
+        var lifted = coordinates.CanLift ? AtomLift.Compute(context, model, adapter, coordinates, atoms, shares) : null;
         using var cosines = DocumentCosines.Open(context.Folder, coordinatesFile);
         var built = AtomBuilder.Build(
             codes,
@@ -54,8 +49,8 @@ internal static class AtomsStage
                 Raw = cosines.Raw,
                 Whitened = cosines.Whitened,
                 Shares = shares,
-                ModuleNames = modules,
-                ModuleShares = moduleShares,
+                ModuleNames = lifted?.ModuleNames,
+                ModuleShares = lifted?.ModuleShares,
                 Texts = [.. texts.Select(text => $"{text.Prompt}\n{text.Answer}")],
                 Confounders = DocumentConfounders.Of(texts, DocumentsStage.ReadTokens(context.Folder, texts)),
                 Certificates = CertificatesStage.Read(context.Folder),
@@ -70,10 +65,17 @@ internal static class AtomsStage
             new ExplainedLedger
             {
                 Documents = [.. texts.Zip(shares.Documents, (text, share) => new ExplainedDocument(text.Id, share ?? 0)).OrderBy(document => document.Explained)],
-                Modules = explained,
-                SampledDocuments = explained.Count > 0 ? Math.Min(texts.Count, SampledDocuments) : 0,
+                Modules = lifted?.Explained ?? [],
+                SampledDocuments = lifted?.SampledDocuments ?? 0,
+                Weights = WeightAccount.Of(lifted?.Change, built),
             },
             RunJson.Compact) + "\n");
+        if (lifted is not null)
+        {
+            context.WriteText(PlacesFile.Name, PlacesFile.Render(lifted.Places, lifted.Splits, built));
+        }
+
+        context.WriteText(StructureFile.Name, StructureFile.Render(built, atoms.index_select(0, kept), codes, new AtomOptions().MinimumSupport));
         context.Notes["atoms"] = built.Count;
         context.Notes["poles"] = built.Sum(atom => atom.Poles.Count(pole => pole.Documents >= new AtomOptions().MinimumSupport));
         context.Notes["confounded_poles"] = built.Sum(atom => atom.Poles.Count(pole => pole.Only is { Count: > 0 }));
@@ -85,50 +87,6 @@ internal static class AtomsStage
     public static ExplainedLedger? ReadLedger(RunFolder run) => run.Manifest.Stage(Name)?.Outputs.Any(output => output.Path == Ledger) == true
         ? JsonSerializer.Deserialize<ExplainedLedger>(File.ReadAllText(run.Need(Ledger)), RunJson.Compact)
         : null;
-
-    // Squared norms by module, brought back to the whitened space of all parameters: of each atom, and of a sample of the documents before and after the atoms are taken off.
-    private static (List<string>? Names, double[,]? Shares, IReadOnlyList<ExplainedModule> Explained) ModuleShares(
-        StageContext context, ParameterLayout layout, GramCoordinates coordinates, Tensor atoms, AtomShares shares)
-    {
-        using var scope = NewDisposeScope();
-        using var rows = RunReader.OpenRows(context.Folder);
-        using var whitening = CoordinatesStage.ReadWhitening(context.Folder, layout);
-        var (count, sampled) = ((int)atoms.shape[0], Sample((int)coordinates.Rows.shape[0]));
-        var documents = coordinates.Rows.index_select(0, sampled);
-        var residuals = documents - shares.Refit!.ToDense().index_select(0, sampled).matmul(atoms);
-        var lifted = coordinates.DocumentWeights(cat([atoms, documents, residuals], 0));
-        var energies = RowCombination.EnergyByMap(rows, layout, whitening, lifted, context.Progress, context.CancellationToken); // [K + 2 sampled, maps]
-        var modules = layout.Maps.Select(map => map.ModuleName).Distinct(StringComparer.Ordinal).ToList();
-        var total = energies.sum(1).data<double>().ToArray();
-        var byMap = energies.data<double>().ToArray();
-        var parts = new double[count, modules.Count];
-        var (before, after) = (new double[modules.Count], new double[modules.Count]);
-        for (var row = 0; row < total.Length; row++)
-        {
-            for (var map = 0; map < layout.Maps.Count; map++)
-            {
-                var (module, energy) = (modules.IndexOf(layout.Maps[map].ModuleName), byMap[(row * layout.Maps.Count) + map]);
-                if (row < count)
-                {
-                    parts[row, module] += total[row] > 0 ? energy / total[row] : 0;
-                }
-                else
-                {
-                    (row < count + sampled.shape[0] ? before : after)[module] += energy;
-                }
-            }
-        }
-
-        var whole = before.Sum();
-        return (modules, parts, whole > 0 ? [.. modules.Select((name, module) => new ExplainedModule(name, before[module] / whole, before[module] > 0 ? 1 - (after[module] / before[module]) : 0))] : []);
-    }
-
-    // Evenly over the documents: each costs a row of the pass, as an atom does.
-    private static Tensor Sample(int documents)
-    {
-        var count = Math.Min(documents, SampledDocuments);
-        return tensor([.. Enumerable.Range(0, count).Select(place => (long)place * documents / count)], dtype: ScalarType.Int64);
-    }
 }
 
 /// <summary>What the atoms explain of the rows that were learnt from, by document and by module: <c>explained.json</c>.</summary>
@@ -146,6 +104,9 @@ internal sealed record ExplainedLedger
 
     /// <summary>Documents that the figures of the modules are taken over.</summary>
     public int SampledDocuments { get; init; }
+
+    /// <summary>What the atoms explain of the change of the weights; null where that is not known.</summary>
+    public WeightAccount? Weights { get; init; }
 }
 
 /// <summary>A document and the share of its row's energy that the atoms explain.</summary>

@@ -11,7 +11,7 @@ public sealed record AuditResult(IReadOnlyList<StageOutcome> Stages)
     public bool NothingToDo => Stages.All(stage => stage.Decision.Reuse);
 }
 
-/// <summary>Joins the stages: documents, plan, adapter, gradients and curvature, coordinates, dictionary, certificates, atoms, report.</summary>
+/// <summary>Joins the stages: documents, plan, adapter, gradients and curvature, coordinates, dictionary, certificates, atoms, tokens, report.</summary>
 public static class AuditPipeline
 {
     /// <summary>Runs an audit, or goes on with one.</summary>
@@ -65,6 +65,7 @@ public static class AuditPipeline
         (AuditStop.Dictionary, () => DictionaryStage.Create(options)),
         (AuditStop.Certificates, () => CertificatesStage.Create(options)),
         (AuditStop.Atoms, () => AtomsStage.Create(model)),
+        (null, () => TokensStage.Create(options, model)),
         (null, () => Reports.ReportStage.Create(options, model, run)),
     ];
 

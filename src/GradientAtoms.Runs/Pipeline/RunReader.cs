@@ -36,6 +36,9 @@ public static class RunReader
     internal static AuditOptions ReadOptions(RunFolder run) => run.Manifest.Options?.Deserialize<AuditOptions>(Files.RunJson.Compact)
         ?? throw new RunFolderException("GA2607", run.Path, "has no options: its audit never began", "Run `gatoms audit` again.");
 
+    /// <summary>What the atoms explain of the change of the weights; null where that is not known.</summary>
+    public static WeightAccount? ReadWeights(RunFolder run) => AtomsStage.ReadLedger(run)?.Weights;
+
     /// <summary>The coordinates of a run. The caller owns the result.</summary>
     internal static GramCoordinates ReadCoordinates(SafetensorsFile file) =>
         GramCoordinates.From(file.ReadRaw("rows"), file.Contains("weights_of_directions") ? file.ReadRaw("weights_of_directions") : null, file.ReadRaw("norms"), meanNorm: 0);

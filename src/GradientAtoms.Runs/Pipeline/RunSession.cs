@@ -176,6 +176,14 @@ public sealed class RunSession : IDisposable
         Folder.Dispose();
     }
 
+    /// <summary>w_i · w_j of a document with every other, <c>[N]</c>, float64. The caller owns it.</summary>
+    internal Tensor WhitenedProducts(int document)
+    {
+        using var scope = NewDisposeScope();
+        using var file = SafetensorsFile.Open(Folder.Need(CoordinatesStage.File));
+        return file.ReadRows("gram_whitened", document, 1)[0].to(ScalarType.Float64).MoveToOuterDisposeScope();
+    }
+
     private bool IsCentred => (bool)Folder.Manifest.Stage(CoordinatesStage.Name)!.Options["center"]!;
 
     // Of whitened rows [n, d], through their products with every row of the run.

@@ -12,13 +12,13 @@ internal static class AtomSection
     // The file stays near a megabyte: what the markup of atoms and documents leaves of it is for the documents' texts.
     private const int FileBudget = 1_000_000;
     private const int MarkupPerPage = 80_000;
-    private const int MarkupPerAtom = 1_000;
+    private const int MarkupPerAtom = 1_700;
     private const int MarkupPerDocument = 110;
 
     public static void Write(StringBuilder page, ReportData data)
     {
         var listed = data.Atoms.Sum(atom => atom.Poles.Sum(pole => Math.Min(pole.Top.Count, DocumentsPerPole)));
-        var length = Math.Clamp(((FileBudget - MarkupPerPage - (data.Atoms.Count * MarkupPerAtom)) / Math.Max(listed, 1)) - MarkupPerDocument, 60, 700);
+        var length = Math.Clamp(((FileBudget - MarkupPerPage - (data.Atoms.Count * MarkupPerAtom) - (data.Tokens.Count * TokenLine.Markup)) / Math.Max(listed, 1)) - MarkupPerDocument, 60, 700);
         // A sort that keeps the order: certified atoms first, and within them as before.
         var atoms = data.Atoms.OrderByDescending(atom => atom.HasCertified == true).ToList();
         var certified = atoms.Count(atom => atom.HasCertified == true);
@@ -73,7 +73,7 @@ internal static class AtomSection
         }
 
         page.Append("</div>");
-        WriteModules(page, atom);
+        WriteModules(page, data, atom);
         if (atom.CoherenceReference is { } reference)
         {
             page.Append($"<p class=\"soft\">Reference coherence: {Html.Cosine(reference)}</p>");
@@ -95,6 +95,11 @@ internal static class AtomSection
                 page.Append(prompt.Length > 0 ? $"<q>{prompt}</q>" : string.Empty).Append($"<span>{Html.Snippet(document.Answer, Math.Max(length - prompt.Length, length / 2))}</span>");
             }
 
+            if (data.Tokens.TryGetValue((pole.Id, top.Id), out var evidence))
+            {
+                TokenLine.Write(page, evidence);
+            }
+
             page.Append("</li>\n");
         }
 
@@ -107,7 +112,7 @@ internal static class AtomSection
         page.Append("</section>");
     }
 
-    private static void WriteModules(StringBuilder page, Atom atom)
+    private static void WriteModules(StringBuilder page, ReportData data, Atom atom)
     {
         if (atom.Modules is not { Count: > 0 } modules)
         {
@@ -115,6 +120,14 @@ internal static class AtomSection
         }
 
         page.Append("<p class=\"soft\">Modules: ").AppendJoin(", ", modules.Take(5).Select(module => $"<code>{Html.Escape(module.Name)}</code> {Html.Percent(module.Share)}")).Append("</p>");
+        if (data.Places?.Atoms.FirstOrDefault(place => place.Atom == atom.Id) is { } own)
+        {
+            var heads = data.Places.Segments.Zip(own.Segments).OrderByDescending(pair => pair.Second).Take(4).Where(pair => pair.Second > 0).ToArray();
+            page.Append(heads.Length == 0 ? string.Empty : "<p class=\"soft\">Heads: ").AppendJoin(", ", heads.Select(pair => $"<code>{Html.Escape(Shorten(pair.First.Module))}</code>{(pair.First.Head is { } head ? $" head {Html.Count(head)}" : $" {pair.First.Part}")} {Html.Percent(pair.Second)}")).Append(heads.Length == 0 ? string.Empty : "</p>");
+            page.Append("<p class=\"soft\">Neurons written to: ").AppendJoin(", ", own.Neurons.Take(4).Select(neuron => $"<code>{Html.Escape(Shorten(neuron.Module))}</code>{(neuron.Head is { } head ? $" head {Html.Count(head)}" : string.Empty)} row {Html.Count(neuron.Row)} {Html.Percent(neuron.Value)}")).Append("</p>");
+        }
+
+        page.Append(WeightTable.Of(data.Weights, atom.Id));
     }
 
     /// <summary>A bar filled up to a share.</summary>

@@ -46,6 +46,7 @@ internal static class LedgerSection
         page.Append("</tbody>\n</table>\n</div>\n");
         WriteModules(page, data);
         WriteWorst(page, data);
+        WeightTable.Write(page, data.Weights);
         page.Append("</section>\n");
     }
 

@@ -48,6 +48,10 @@ internal static class ReportBuilder
             Timeline = TimelineStage.IsThere(run) ? Timeline.Read(run.Need(TimelineStage.File)) : null,
             Ledger = Ledger(notes, explained),
             WorstExplained = [.. (explained?.Documents ?? []).Take(WorstDocuments).Select(document => (document.Id, document.Explained))],
+            Tokens = TokensFile.IsThere(run) ? TokensFile.Read(run).ToDictionary(line => (line.Pole, line.Document)) : [],
+            Places = PlacesFile.Read(run),
+            Structure = StructureFile.Read(run),
+            Weights = explained?.Weights,
             Documents = RunReader.ReadTexts(run).ToDictionary(text => text.Id, text => new ReportDocument(text.Prompt, text.Answer) { Line = text.Line }, StringComparer.Ordinal),
             Caveats = [.. Caveats(notes, model)],
             Provenance = new()

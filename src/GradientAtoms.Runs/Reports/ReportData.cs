@@ -1,5 +1,7 @@
 using GradientAtoms.Atoms;
+using GradientAtoms.Runs.Formats;
 using GradientAtoms.Runs.Manifest;
+using GradientAtoms.Runs.Pipeline;
 
 namespace GradientAtoms.Runs.Reports;
 
@@ -44,6 +46,18 @@ public sealed record ReportData
 
     /// <summary>The documents that the atoms explain worst, the worst first: id and the share of its energy that they explain.</summary>
     public IReadOnlyList<(string Id, double Explained)> WorstExplained { get; init; } = [];
+
+    /// <summary>Which tokens carry a document's projection on a pole, by pole and document; what is missing is not shown.</summary>
+    public IReadOnlyDictionary<(string Pole, string Document), TokenEvidence> Tokens { get; init; } = new Dictionary<(string, string), TokenEvidence>();
+
+    /// <summary>Heads and neurons of the atoms; null where not known.</summary>
+    public AtomPlaces? Places { get; init; }
+
+    /// <summary>How the atoms belong together; null where not known.</summary>
+    public AtomStructure? Structure { get; init; }
+
+    /// <summary>What the atoms explain of the change of the weights; null where not known.</summary>
+    public WeightAccount? Weights { get; init; }
 
     /// <summary>Texts of the documents that poles name, by document id. Documents that are missing here are shown by id alone.</summary>
     public IReadOnlyDictionary<string, ReportDocument> Documents { get; init; } = new Dictionary<string, ReportDocument>(StringComparer.Ordinal);

@@ -41,6 +41,7 @@ public static class ReportPage
         MapFigure.Write(page, data);
         AtomSection.Write(page, data);
         TimelineSection.Write(page, data);
+        StructureSection.Write(page, data);
         ModuleSection.Write(page, data);
         LedgerSection.Write(page, data);
         ReadingSection.Write(page, data);

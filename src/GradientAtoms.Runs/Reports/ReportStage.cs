@@ -20,7 +20,7 @@ internal static class ReportStage
         {
             Name = Name,
             Options = shown,
-            DependsOn = ["documents", "adapter", "gradients", "coordinates", "dictionary", "certificates", "atoms", .. TimelineStage.IsThere(run) ? [TimelineStage.Name] : Array.Empty<string>()],
+            DependsOn = ["documents", "adapter", "gradients", "coordinates", "dictionary", "certificates", "atoms", "tokens", .. TimelineStage.IsThere(run) ? [TimelineStage.Name] : Array.Empty<string>()],
             Run = context =>
             {
                 context.Progress?.Report(new(Name, 0, 1, "files"));

@@ -13,7 +13,7 @@ internal static class SummarySection
         page.Append("<nav aria-label=\"Sections\"><ul>");
         foreach (var (id, text, isThere) in (IEnumerable<(string, string, bool)>)
         [
-            ("map", "Map", data.Map.Count > 0), ("atoms", "Atoms", true), ("training", "Over the training", data.Timeline is not null), ("modules", "Modules", ModuleSection.HasModules(data)),
+            ("map", "Map", data.Map.Count > 0), ("atoms", "Atoms", true), ("training", "Over the training", data.Timeline is not null), ("structure", "Structure", StructureSection.IsThere(data)), ("modules", "Modules", ModuleSection.HasModules(data)),
             ("energy", "Energy ledger", LedgerSection.IsThere(data)), ("reading", "What was read", true), ("provenance", "Provenance", true), ("words", "Words", true),
         ])
         {
@@ -82,6 +82,7 @@ internal static class SummarySection
         <dt>Certified</dt><dd>A pole that stands out more than those of dictionaries learnt on rows of the same covariance and no other structure (false discovery rate .05), helps to reconstruct documents that were not learnt from, and returns under other seeds and in parts of the documents. It is then not chance; whether it is a behaviour, its documents say. Reasons against: support (too few documents), chance, run (nothing in the run is beyond the best of chance), gain, seeds, thirds.</dd>
         <dt>Only</dt><dd>The pole's codes vary with one thing that need be no behaviour (length, position in the file, source, language, format, near-duplicates) by at least half of their variance, beyond what it explains of shuffled codes. A format may be what was taught; a source of long documents may be all that the pole is.</dd>
         <dt>Reference coherence</dt><dd>The same for raw gradients over the atom's top 20 documents by size of code, both signs mixed, as the method's reference has it.</dd>
+        <dt>Tokens</dt><dd>Which tokens carry a document's projection on a pole. By loss token: which words' prediction pulls that way. By position: where the network is pulled. Both add up to the projection.</dd>
         <dt>Share</dt><dd>Share of the whitened gradient energy of all documents that the atom explains.</dd>
         </dl>
         </section>

@@ -83,7 +83,8 @@ public static class AtomMap
         return Fit(points);
     }
 
-    private static Tensor Cosines(Tensor rows)
+    /// <summary>Cosines of rows with one another, <c>[K, K]</c>, float64.</summary>
+    internal static Tensor Cosines(Tensor rows)
     {
         using var scope = NewDisposeScope();
         var exact = rows.cpu().to(ScalarType.Float64);
@@ -92,7 +93,7 @@ public static class AtomMap
     }
 
     /// <summary>Cosines of the absolute codes of each two atoms, <c>[K, K]</c>: 1 where the same documents use them alike.</summary>
-    private static Tensor UseCosines(SparseCodes codes)
+    internal static Tensor UseCosines(SparseCodes codes)
     {
         var count = codes.AtomCount;
         var products = new double[count * count];

@@ -14,7 +14,19 @@ public static class RowCombination
     /// <param name="progress">Told after every map.</param>
     /// <param name="cancellationToken">Looked at once a tile.</param>
     public static void Stream(
-        IRowSource rows, ParameterLayout layout, Tensor weights, Action<TrackedMap, Tensor> sink, IProgress<StageProgress>? progress = null, CancellationToken cancellationToken = default)
+        IRowSource rows, ParameterLayout layout, Tensor weights, Action<TrackedMap, Tensor> sink, IProgress<StageProgress>? progress = null, CancellationToken cancellationToken = default) =>
+        Stream(rows, layout, weights, sink, null, progress, cancellationToken);
+
+    /// <summary>The same, with a look at each tile that goes by.</summary>
+    /// <param name="rows">Rotated gradients.</param>
+    /// <param name="layout">The tracked maps.</param>
+    /// <param name="weights">b, <c>[K, N]</c>.</param>
+    /// <param name="sink">Gets a map and its sums, <c>[K, d_m]</c>, float32, which live until it returns.</param>
+    /// <param name="look">Gets every tile before it is added, or null.</param>
+    /// <param name="progress">Told after every map.</param>
+    /// <param name="cancellationToken">Looked at once a tile.</param>
+    public static void Stream(
+        IRowSource rows, ParameterLayout layout, Tensor weights, Action<TrackedMap, Tensor> sink, Action<RowTile>? look, IProgress<StageProgress>? progress, CancellationToken cancellationToken)
     {
         using var scope = NewDisposeScope();
         var single = weights.to(ScalarType.Float32);
@@ -24,6 +36,7 @@ public static class RowCombination
             layout,
             tile =>
             {
+                look?.Invoke(tile);
                 sums ??= empty([single.shape[0], tile.Map.Size], dtype: ScalarType.Float32).MoveToOuterDisposeScope();
                 sums.narrow(1, tile.First, tile.Rows.shape[1]).copy_(single.matmul(tile.Rows));
             },

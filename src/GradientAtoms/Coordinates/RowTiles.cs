@@ -7,9 +7,10 @@ namespace GradientAtoms.Coordinates;
 /// <param name="Map">The map.</param>
 /// <param name="First">The first column, counted from the map's own.</param>
 /// <param name="Rows"><c>[N, c]</c>, float32; lives until the next tile.</param>
-internal sealed record RowTile(TrackedMap Map, long First, Tensor Rows)
+public sealed record RowTile(TrackedMap Map, long First, Tensor Rows)
 {
     /// <summary>The same columns of something that has all of them in its last dimension.</summary>
+    /// <returns>A view of them.</returns>
     public Tensor Of(Tensor values) => values.narrow(-1, Map.Offset + First, Rows.shape[1]);
 }
 

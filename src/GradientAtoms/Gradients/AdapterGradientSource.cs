@@ -40,7 +40,7 @@ public sealed class AdapterGradientSource
     {
         using var scope = NewDisposeScope();
         using var tokens = TokenBatch.Of(documents, batch, _model.Device);
-        using var recorder = new Recorder(_adapter);
+        using var recorder = new OutputRecorder(_adapter);
         var hidden = _model.HiddenStates(tokens.Tokens, new() { Adapters = [_adapter], Observer = recorder }); // [B, T, h]
         var predicting = hidden.flatten(0, 1).index_select(0, tokens.Predicting); // [P, h]
         var (tokenLosses, predictingGradients) = TokenLosses.WithGradient(_model, predicting, tokens.Targets);
@@ -88,36 +88,6 @@ public sealed class AdapterGradientSource
                 $"document {documents[batch.Documents[first % batch.Documents.Count]].Id}, module {batch.Maps[first / batch.Documents.Count].Map.Name}",
                 "its gradient is not finite",
                 "Check the adapter's weights (gatoms inspect ADAPTER), or leave the document out.");
-        }
-    }
-
-    /// <summary>Keeps inputs and outputs of the adapted modules beyond the forward pass, and starts the graph at the first of them.</summary>
-    private sealed class Recorder(LoraAdapter adapter) : ILinearObserver, IDisposable
-    {
-        public Dictionary<string, Tensor> Inputs { get; } = new(StringComparer.Ordinal);
-
-        public Dictionary<string, Tensor> Outputs { get; } = new(StringComparer.Ordinal);
-
-        public Tensor Observe(LinearModule linear, Tensor input, Tensor output)
-        {
-            if (adapter.Find(linear.Name) is null)
-            {
-                return output;
-            }
-
-            // Nothing before the first adapted module has a gradient, so there the graph has to be started by hand.
-            var observed = output.requires_grad ? output : output.detach().requires_grad_();
-            Inputs[linear.Name] = input.detach().DetachFromDisposeScope();
-            Outputs[linear.Name] = observed.DetachFromDisposeScope();
-            return observed;
-        }
-
-        public void Dispose()
-        {
-            foreach (var tensor in Inputs.Values.Concat(Outputs.Values))
-            {
-                tensor.Dispose();
-            }
         }
     }
 }

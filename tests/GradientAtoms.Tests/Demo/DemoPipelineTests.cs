@@ -4,6 +4,7 @@ using GradientAtoms.Demo.World;
 using GradientAtoms.Models;
 using GradientAtoms.Models.Generation;
 using GradientAtoms.Runs;
+using GradientAtoms.Runs.Formats;
 using GradientAtoms.Runs.Verification;
 using GradientAtoms.Tests.Runs;
 
@@ -30,6 +31,12 @@ public sealed class DemoPipelineTests : IDisposable
         Assert.True(again.Audit.NothingToDo);
         using var run = RunFolder.OpenRead(_folder["whole"]);
         Assert.True(RunVerifier.Verify(run).Passed);
+
+        // Certified poles are split by loss token too, and both ways have one sum.
+        var tokens = TokensFile.Read(run).ToList();
+        Assert.Contains(tokens, line => line.Loss is not null);
+        Assert.All(tokens, line => Assert.Equal(line.Projection, (line.Loss ?? line.Position).Sum(part => (double)part), 1e-4));
+        Assert.Equal(2, run.Manifest.Stage("tokens")!.Checks.Count(check => check.Passed));
 
         // The labels name every chat, and no stage of the audit reads them.
         var labels = File.ReadLines(_folder["whole/labels.jsonl"]).Select(line => JsonDocument.Parse(line).RootElement).ToList();

@@ -106,7 +106,7 @@ public class AdapterGradientSourceTests
         return rows!;
     }
 
-    private static Tensor AutogradRow(CausalLanguageModel model, LoraAdapter adapter, TokenizedDocument document)
+    internal static Tensor AutogradRow(CausalLanguageModel model, LoraAdapter adapter, TokenizedDocument document)
     {
         foreach (var module in adapter.Modules)
         {

@@ -12,7 +12,7 @@ namespace GradientAtoms.Tests.Pipeline;
 /// <summary>The whole audit on a small model: what it writes, what it reuses, and that it gives the same bytes again.</summary>
 public sealed class AuditPipelineTests : IDisposable
 {
-    private static readonly string[] StageNames = ["documents", "plan", "adapter", "gradients", "coordinates", "dictionary", "certificates", "atoms", "report"];
+    private static readonly string[] StageNames = ["documents", "plan", "adapter", "gradients", "coordinates", "dictionary", "certificates", "atoms", "tokens", "report"];
 
     private readonly ChatAudit _audit = new();
 
@@ -92,7 +92,7 @@ public sealed class AuditPipelineTests : IDisposable
     {
         AuditPipeline.Run(_audit.Options());
         var result = AuditPipeline.Run(_audit.Options() with { Sparsity = 0.15 });
-        Assert.Equal(["dictionary", "certificates", "atoms", "report"], result.Stages.Where(stage => !stage.Decision.Reuse).Select(stage => stage.Decision.Stage));
+        Assert.Equal(["dictionary", "certificates", "atoms", "tokens", "report"], result.Stages.Where(stage => !stage.Decision.Reuse).Select(stage => stage.Decision.Stage));
         AuditPipeline.Run(_audit.Options("fresh") with { Sparsity = 0.15 });
         Assert.Equal(_audit.Outputs("fresh"), _audit.Outputs());
         Assert.Equal(_audit.Manifest("fresh").ContentHash, _audit.Manifest().ContentHash);
@@ -121,7 +121,7 @@ public sealed class AuditPipelineTests : IDisposable
     {
         AuditPipeline.Run(_audit.Options());
         var result = AuditPipeline.Run(_audit.Options() with { Nulls = 0 });
-        Assert.Equal(["certificates", "atoms", "report"], result.Stages.Where(stage => !stage.Decision.Reuse).Select(stage => stage.Decision.Stage));
+        Assert.Equal(["certificates", "atoms", "tokens", "report"], result.Stages.Where(stage => !stage.Decision.Reuse).Select(stage => stage.Decision.Stage));
         Assert.All(AtomsFile.Read(_audit.Folder["run/atoms.json"]).SelectMany(atom => atom.Poles), pole => Assert.Null(pole.Certified));
         Assert.Contains("Whether a pole is more than chance is not tested in this run", File.ReadAllText(_audit.Folder["run/report.html"]), StringComparison.Ordinal);
     }
