@@ -1,6 +1,4 @@
 using System.Globalization;
-using GradientAtoms.Coordinates;
-using GradientAtoms.Gradients;
 using GradientAtoms.Localisation;
 using GradientAtoms.Models.Checkpoints;
 using GradientAtoms.Runs.Formats;
