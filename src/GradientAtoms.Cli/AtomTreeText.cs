@@ -1,6 +1,4 @@
-using GradientAtoms.Atoms;
 using GradientAtoms.Runs.Formats;
-using GradientAtoms.Runs.Pipeline;
 
 namespace GradientAtoms.Cli;
 

@@ -1,6 +1,5 @@
 using System.CommandLine;
 using GradientAtoms.Models.Native;
-using GradientAtoms.Runs.Formats;
 using GradientAtoms.Runs.Pipeline;
 
 namespace GradientAtoms.Cli.Commands;

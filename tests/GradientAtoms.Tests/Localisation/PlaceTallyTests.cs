@@ -1,4 +1,3 @@
-using GradientAtoms.Coordinates;
 using GradientAtoms.Curvature;
 using GradientAtoms.Gradients;
 using GradientAtoms.Localisation;

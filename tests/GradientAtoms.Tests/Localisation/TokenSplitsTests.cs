@@ -1,10 +1,7 @@
 using GradientAtoms.Gradients;
 using GradientAtoms.Localisation;
-using GradientAtoms.Models.Architectures;
-using GradientAtoms.Models.Adapters;
 using GradientAtoms.Tests.Gradients;
 using GradientAtoms.Tests.Support;
-using GradientAtoms.Text.Documents;
 using TorchSharp;
 using static TorchSharp.torch;
 

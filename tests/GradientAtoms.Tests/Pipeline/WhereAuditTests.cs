@@ -139,7 +139,7 @@ public sealed class WhereAuditTests(LocatedRuns runs) : IClassFixture<LocatedRun
         Assert.Equal((double)shown["projection"]!, shown["modules"]!.AsArray().Sum(module => (double)module!["part"]!), 1e-5);
 
         // A document that is on no pole of the atom has a projection too.
-        var other = RunReader.ReadTexts(run).Last().Id;
+        var other = RunReader.ReadTexts(run)[^1].Id;
         var text = CliRun.Of("tokens", runs["tuned"], other, "--pole", kept.Pole, "--where");
         Assert.True(text.ExitCode == 0, text.Error);
         Assert.Contains("neurons (rows of lora_B)", text.Out, StringComparison.Ordinal);
