@@ -50,7 +50,7 @@ internal sealed record AtomWhere
         writer.WriteLine($"  layers: {string.Join("  ", Layers.Select(layer => $"{(layer.Layer is { } number ? Plain.Count(number) : "other")} {Plain.Percent(layer.Share)}"))}");
         if (Heads is { } heads)
         {
-            writer.WriteLine($"  heads and parts, of the whole atom (what lora_A of q, k, v and lora_B of the output have belongs to no head: {Plain.Percent(1 - heads.Sum(head => head.Share))} is in no head or part)");
+            writer.WriteLine($"  heads and parts, of the whole atom ({Plain.Percent(1 - heads.Sum(head => head.Share))} is in none: other modules, lora_A of q, k and v, lora_B of the output)");
             foreach (var head in heads.Take(Listed))
             {
                 writer.WriteLine($"  {Plain.Percent(head.Share),8}  {TokenText.NameOf(head.Segment)}");

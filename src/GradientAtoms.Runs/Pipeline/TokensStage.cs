@@ -13,10 +13,10 @@ internal static class TokensStage
     public const string Name = "tokens";
 
     /// <summary>Documents of a pole whose tokens are kept.</summary>
-    public const int DocumentsPerPole = 5;
+    public const int DocumentsPerPole = 4;
 
     /// <summary>Of a certified pole, those that are split by loss token too: three passes through the model each.</summary>
-    public const int LossDocumentsPerPole = 3;
+    public const int LossDocumentsPerPole = 2;
 
     // Sums of a document's parts in float32, beside products of stored float32 rows.
     private const double SumTolerance = 1e-3;

@@ -33,7 +33,9 @@ internal static class TokenLine
             return;
         }
 
+        // A fiftieth of the strongest would hardly be seen.
         var largest = Math.Abs(parts[marked[0]]);
+        marked = [.. marked.Where(place => Math.Abs(parts[place]) >= 0.02 * largest)];
         page.Append(CultureInfo.InvariantCulture, $"<p class=\"tok\"><span class=\"soft\">{(evidence.Loss is null ? "by position" : "by loss token")}, {Number(evidence.Projection)} in all:</span> ");
         var last = -1;
         for (var place = 0; place < parts.Count; place++)
@@ -46,7 +48,7 @@ internal static class TokenLine
             page.Append(place > last + 1 ? "… " : string.Empty);
             last = place;
             var text = Html.Escape(evidence.Tokens[place]);
-            if (marked.Contains(place) && Math.Abs(parts[place]) >= 0.02 * largest)
+            if (marked.Contains(place))
             {
                 var weight = (0.15 + (0.6 * Math.Abs(parts[place]) / largest)).ToString("0.##", CultureInfo.InvariantCulture);
                 page.Append(CultureInfo.InvariantCulture, $"<mark class=\"{(parts[place] < 0 ? "n" : "y")}\" style=\"--v:{weight}\" title=\"{Number(parts[place])}\">{text}<span class=\"vh\"> ({Number(parts[place])}) </span></mark>");

@@ -40,7 +40,7 @@ public sealed class WhereAuditTests(LocatedRuns runs) : IClassFixture<LocatedRun
         using var run = GradientAtoms.Runs.RunFolder.OpenRead(runs["tuned"]);
         var poles = AtomsFile.Read(runs["tuned/atoms.json"]).SelectMany(atom => atom.Poles).ToList();
         var lines = TokensFile.Read(run).ToList();
-        Assert.Equal(poles.SelectMany(pole => pole.Top.Take(5).Select(top => (pole.Id, top.Id))), lines.Select(line => (line.Pole, line.Document)));
+        Assert.Equal(poles.SelectMany(pole => pole.Top.Take(TokensStage.DocumentsPerPole).Select(top => (pole.Id, top.Id))), lines.Select(line => (line.Pole, line.Document)));
         Assert.All(run.Manifest.Stage("tokens")!.Checks, check => Assert.True(check.Passed, check.Detail));
         Assert.Single(run.Manifest.Stage("tokens")!.Checks); // no pole is certified here: by loss token, see the demo's tests
         var texts = RunReader.ReadTexts(run).ToDictionary(text => text.Id, StringComparer.Ordinal);
