@@ -63,6 +63,23 @@ internal sealed class AuditArguments
 
     public Option<int?> Starts { get; } = Opt.Whole("--starts", "COUNT", "Independent starts of the dictionary; the best is kept. Default 8.");
 
+    public Option<string[]?> Residualise { get; } = new("--residualise")
+    {
+        Description = "What is taken off the rows before the dictionary, with commas between: length, trained_length, position, source, language, format. Default: nothing.",
+        HelpName = "NAMES",
+        CustomParser = result =>
+        {
+            var names = result.Tokens[^1].Value.Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries).Distinct(StringComparer.Ordinal).ToArray();
+            if (names.Length > 0 && names.All(name => DocumentConfounders.Removable.Contains(name, StringComparer.Ordinal)))
+            {
+                return names;
+            }
+
+            result.AddError($"--residualise wants some of {string.Join(", ", DocumentConfounders.Removable)} with commas between, not '{result.Tokens[^1].Value}'");
+            return null;
+        },
+    };
+
     public Option<int?> Nulls { get; } = Opt.Whole("--nulls", "COUNT", "Dictionaries of rows without structure that atoms are told from chance with; below 19 nothing can be certified, 0 leaves certificates out. Default 20.", least: 0);
 
     public Option<string?> Codes { get; } = Opt.Choice("--codes", "Signed codes give an atom two poles, nonnegative ones one. Default signed.", "signed", "nonnegative");
@@ -104,7 +121,7 @@ internal sealed class AuditArguments
     public IEnumerable<Option> Tuning => [Rank, Alpha, TargetModules, Epochs, LearningRate, Order, Checkpoints];
 
     /// <summary>Options of the dictionary and what comes before it.</summary>
-    public IEnumerable<Option> Learning => [Atoms, Coordinates, Damping, Sparsity, Nonzeros, Gate, Starts, Codes, Center, Nulls];
+    public IEnumerable<Option> Learning => [Atoms, Coordinates, Damping, Sparsity, Nonzeros, Gate, Starts, Codes, Center, Residualise, Nulls];
 
     /// <summary>What the machine may give.</summary>
     public IEnumerable<Option> Machine => [BatchTokens, Memory, Disk, Time, Threads, Device];
@@ -137,6 +154,7 @@ internal sealed class AuditArguments
             Coordinates = Get(Coordinates) is { } kind ? Enum.Parse<CoordinateKind>(kind, ignoreCase: true) : defaults.Coordinates,
             Damping = Get(Damping) ?? defaults.Damping,
             Center = Get(Center) is { } center ? center == "on" : defaults.Center,
+            Residualise = Get(Residualise),
             Sparsity = Get(Sparsity),
             Nonzeros = Get(Nonzeros) ?? defaults.Nonzeros,
             Gate = Get(Gate),

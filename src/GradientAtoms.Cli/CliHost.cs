@@ -58,7 +58,7 @@ internal sealed record CliHost
     public static IReadOnlyList<GatomsCommand> Commands() =>
     [
         DemoCommand.Create(), AuditCommand.Create(), PlanCommand.Create(), SubmitCommand.Create(), TuneCommand.Create(), InspectCommand.Create(), AtomsCommand.Create(), TokensCommand.Create(),
-        DocsCommand.Create(), SteerCommand.Create(), SweepCommand.Create(), ExportCommand.Create(), ServeCommand.Create(), TimelineCommand.Create(), VerifyCommand.Create(), DoctorCommand.Create(),
+        DocsCommand.Create(), SteerCommand.Create(), SweepCommand.Create(), ExportCommand.Create(), ServeCommand.Create(), LabelCommand.Create(), TimelineCommand.Create(), VerifyCommand.Create(), DoctorCommand.Create(),
     ];
 
     /// <summary>Parses, runs, prints.</summary>

@@ -2,6 +2,7 @@ using System.Security.Cryptography;
 using GradientAtoms.Atoms;
 using GradientAtoms.Runs;
 using GradientAtoms.Runs.Formats;
+using GradientAtoms.Runs.Labels;
 using GradientAtoms.Runs.Pipeline;
 using GradientAtoms.Text.Documents;
 
@@ -17,7 +18,7 @@ internal sealed class RunView : IDisposable
     private RunView(string name, RunFolder folder)
     {
         (Name, Folder) = (name, folder);
-        _atoms = new(() => AtomsFile.Read(folder.Need(RunFiles.Atoms)));
+        _atoms = new(() => RunReader.ReadAtoms(folder));
         _rows = new(() => DocumentsFile.Read(folder.Need(RunFiles.Documents)));
         _codes = new(() => CodesFile.Read(folder.Need(RunFiles.Codes)));
     }
@@ -28,6 +29,9 @@ internal sealed class RunView : IDisposable
     public RunFolder Folder { get; }
 
     public IReadOnlyList<Atom> Atoms => _atoms.Value;
+
+    /// <summary>Where labels come from, by pole.</summary>
+    public IReadOnlyDictionary<string, PoleLabel> Labels => LabelsFile.Read(Folder);
 
     /// <summary>Every document of the data, used or not.</summary>
     public IReadOnlyList<DocumentRow> Rows => _rows.Value;

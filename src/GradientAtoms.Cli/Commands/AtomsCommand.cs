@@ -2,6 +2,7 @@ using System.CommandLine;
 using GradientAtoms.Atoms;
 using GradientAtoms.Confounders;
 using GradientAtoms.Runs.Formats;
+using GradientAtoms.Runs.Labels;
 using GradientAtoms.Runs.Pipeline;
 
 namespace GradientAtoms.Cli.Commands;
@@ -146,16 +147,19 @@ internal static class AtomsCommand
                     entry.Pole.Confounders,
                     entry.Pole.Only,
                     entry.Pole.Keywords,
+                    entry.Pole.PromptKeywords,
+                    entry.Pole.AnswerKeywords,
                     entry.Pole.Label,
+                    LabelledBy = view.Labels.GetValueOrDefault(entry.Pole.Id),
                     Top = entry.Documents.Select(document => new { document.Id, document.Code, texts.GetValueOrDefault(document.Id)?.Prompt, texts.GetValueOrDefault(document.Id)?.Answer, Evidence = Tokens(evidence.GetValueOrDefault((entry.Pole.Id, document.Id))) }),
                 }),
             },
-            writer => Write(writer, atom, shown, texts, evidence, place));
+            writer => Write(writer, atom, shown, texts, view.Labels, evidence, place));
     }
 
     private static object? Tokens(TokenEvidence? evidence) => evidence is null ? null : new { evidence.Projection, evidence.Tokens, evidence.Trained, evidence.Position, evidence.Loss };
 
-    private static void Write(TextWriter writer, Atom atom, IEnumerable<(Pole Pole, PoleDocument[] Documents)> poles, IReadOnlyDictionary<string, TextRow> texts, Dictionary<(string Pole, string Document), TokenEvidence> evidence, AtomWhere? place)
+    private static void Write(TextWriter writer, Atom atom, IEnumerable<(Pole Pole, PoleDocument[] Documents)> poles, IReadOnlyDictionary<string, TextRow> texts, IReadOnlyDictionary<string, PoleLabel> labels, Dictionary<(string Pole, string Document), TokenEvidence> evidence, AtomWhere? place)
     {
         writer.WriteLine($"atom {atom.Id}{(atom.Share is { } share ? $"   share {Plain.Percent(share)}" : string.Empty)}");
         foreach (var module in (atom.Modules ?? []).Take(5))
@@ -169,11 +173,18 @@ internal static class AtomsCommand
         {
             writer.WriteLine();
             writer.WriteLine($"pole {pole.Id}   {Plain.Count(pole.Documents)} documents{Figure("coherence", pole.Coherence)}{Figure("of raw gradients", pole.CoherenceRaw)}");
+            if (labels.TryGetValue(pole.Id, out var label))
+            {
+                writer.WriteLine($"  label: {Plain.Line(label.Text)} ({LabelCommand.Source(label)})");
+            }
+
             WriteCertificate(writer, pole);
             WriteConfounders(writer, pole);
             if (pole.Keywords is { Count: > 0 } words)
             {
                 writer.WriteLine($"  keywords: {Plain.Line(string.Join(", ", words))}");
+                WriteWords(writer, "asked", pole.PromptKeywords);
+                WriteWords(writer, "answered", pole.AnswerKeywords);
             }
 
             foreach (var document in documents)
@@ -201,6 +212,14 @@ internal static class AtomsCommand
                 writer.WriteLine();
                 writer.WriteLine($"  … and {Plain.Count(pole.Documents - documents.Length)} more (--top, or gatoms docs RUN --pole {pole.Id})");
             }
+        }
+    }
+
+    private static void WriteWords(TextWriter writer, string what, IReadOnlyList<string>? words)
+    {
+        if (words is { Count: > 0 })
+        {
+            writer.WriteLine($"    {what}: {Plain.Line(string.Join(", ", words))}");
         }
     }
 

@@ -124,7 +124,7 @@ public static class TableExport
                 Number("recurrence"), Number("recurrence_bar"), Number("resampled"), Number("agreement"), Number("agreement_null"), Number("coding_gain"), Number("coding_gain_null"),
                 Text("only", isNullable: true), Text("confounder", isNullable: true), Number("confounder_share"),
             ],
-            AtomsFile.Read(run.Need(RunFiles.Atoms)).SelectMany(atom => atom.Poles.Select(pole => new object?[]
+            RunReader.ReadAtoms(run).SelectMany(atom => atom.Poles.Select(pole => new object?[]
             {
                 atom.Id, pole.Id, pole.Sign, pole.Documents, pole.Supported, atom.Share, pole.Coherence, pole.CoherenceRaw, atom.CoherenceReference, pole.Keywords is null ? null : string.Join(' ', pole.Keywords), pole.Label,
                 pole.Certified, pole.Reasons is null ? null : string.Join(' ', pole.Reasons), pole.Fdr, pole.FamilyWise, pole.Separation, pole.SeparationNull, pole.CoherenceNull,

@@ -20,8 +20,8 @@ internal static class AtomsStage
     {
         Name = Name,
 
-        // Runs from before there were confounders (2), places, structure and the account of the weights (3) get them when the audit is run again.
-        Version = 3,
+        // Runs from before there were confounders (2), places, structure and the account of the weights (3), or keywords of prompts and answers apart (4) get them when the audit is run again.
+        Version = 4,
         DependsOn = [DocumentsStage.Name, AdapterStage.Name, GradientsStage.Name, CoordinatesStage.Name, DictionaryStage.Name, CertificatesStage.Name],
         Run = context => Run(context, model),
     };
@@ -51,7 +51,7 @@ internal static class AtomsStage
                 Shares = shares,
                 ModuleNames = lifted?.ModuleNames,
                 ModuleShares = lifted?.ModuleShares,
-                Texts = [.. texts.Select(text => $"{text.Prompt}\n{text.Answer}")],
+                Texts = [.. texts.Select(text => (text.Prompt, text.Answer))],
                 Confounders = DocumentConfounders.Of(texts, DocumentsStage.ReadTokens(context.Folder, texts)),
                 Certificates = CertificatesStage.Read(context.Folder),
             },

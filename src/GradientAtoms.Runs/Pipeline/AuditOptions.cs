@@ -66,6 +66,9 @@ public sealed record AuditOptions
     /// <summary>Whether the mean document is taken off.</summary>
     public bool Center { get; init; } = true;
 
+    /// <summary>Names of <see cref="DocumentConfounders.Removable"/> that are taken off the rows before the dictionary; null: none.</summary>
+    public IReadOnlyList<string>? Residualise { get; init; }
+
     /// <summary>The penalty on codes; null: searched for <see cref="Nonzeros"/>.</summary>
     public double? Sparsity { get; init; }
 

@@ -1,4 +1,5 @@
 using System.Text.Json.Nodes;
+using GradientAtoms.Confounders;
 using GradientAtoms.Coordinates;
 using GradientAtoms.Gradients;
 using GradientAtoms.Models.Checkpoints;
@@ -19,7 +20,7 @@ internal static class CoordinatesStage
     public static Stage Create(AuditOptions options, ModelFiles model, CoordinateKind kind) => new()
     {
         Name = Name,
-        Options = new JsonObject { ["coordinates"] = kind.ToString().ToLowerInvariant(), ["damping"] = kind == CoordinateKind.Exact ? options.Damping : null, ["center"] = options.Center },
+        Options = OptionsOf(options, kind),
         DependsOn = [DocumentsStage.Name, AdapterStage.Name, GradientsStage.Name],
         Run = context =>
         {
@@ -30,11 +31,11 @@ internal static class CoordinatesStage
             using var whitening = MakeWhitening(context.Folder, layout, kind, eigenvalues => Whitening.Ekfac(eigenvalues, options.Damping));
             if (kind == CoordinateKind.Sketch)
             {
-                FromSketches(context, layout, whitening, learning, options.Center);
+                FromSketches(context, layout, whitening, learning, options);
             }
             else
             {
-                FromRows(context, layout, whitening, learning, options.Center);
+                FromRows(context, layout, whitening, learning, options);
             }
         },
     };
@@ -73,13 +74,13 @@ internal static class CoordinatesStage
         }
     }
 
-    private static void FromRows(StageContext context, ParameterLayout layout, Whitening whitening, IReadOnlyList<bool> learning, bool center)
+    private static void FromRows(StageContext context, ParameterLayout layout, Whitening whitening, IReadOnlyList<bool> learning, AuditOptions options)
     {
         using var rows = RunReader.OpenRows(context.Folder);
         using var gram = GramPass.Compute(rows, layout, whitening, context.Progress, context.CancellationToken);
-        using var coordinates = GramCoordinates.Fit(gram.Whitened, learning, center);
+        using var coordinates = GramCoordinates.Fit(gram.Whitened, learning, options.Center);
         using var scope = NewDisposeScope();
-        Write(context, coordinates,
+        Write(context, coordinates, Residuals(context, coordinates, learning, options),
         [
             ("weights_of_directions", coordinates.WeightsOfDirections!),
             ("gram_raw", gram.Raw.to(ScalarType.Float32)),
@@ -89,14 +90,14 @@ internal static class CoordinatesStage
     }
 
     // The sketches are whitened already. Cosines are read from them when they are asked for, so no products are kept.
-    private static void FromSketches(StageContext context, ParameterLayout layout, Whitening whitening, IReadOnlyList<bool> learning, bool center)
+    private static void FromSketches(StageContext context, ParameterLayout layout, Whitening whitening, IReadOnlyList<bool> learning, AuditOptions options)
     {
         using var scope = NewDisposeScope();
         using var rows = RunReader.OpenRows(context.Folder, SketchStage.Whitened);
         var sketches = rows.ReadColumns(0, rows.ColumnCount); // [N, k]
         var norms = tensor(rows.ReadValues(SketchStage.WhitenedNorms));
-        using var coordinates = GramCoordinates.OfSketches(sketches, norms, learning, center);
-        Write(context, coordinates, []);
+        using var coordinates = GramCoordinates.OfSketches(sketches, norms, learning, options.Center);
+        Write(context, coordinates, Residuals(context, coordinates, learning, options), []);
         Describe(context, layout, whitening, coordinates, Ledger(context.Folder, layout, whitening, rows.RowCount));
         context.Notes["sketch_size"] = rows.ColumnCount;
         context.Notes["cosine_error"] = context.NotesOf(GradientsStage.Name)["cosine_error"]?.DeepClone();
@@ -116,8 +117,41 @@ internal static class CoordinatesStage
         })];
     }
 
-    private static void Write(StageContext context, GramCoordinates coordinates, IReadOnlyList<(string, Tensor)> more) =>
-        context.WriteFile(File, path => SafetensorsWriter.Write(path, [("rows", coordinates.Rows), ("norms", coordinates.Norms), .. more]));
+    // What was not there before counts only where it is used: runs of earlier versions stay as they are.
+    private static JsonObject OptionsOf(AuditOptions options, CoordinateKind kind)
+    {
+        var named = new JsonObject { ["coordinates"] = kind.ToString().ToLowerInvariant(), ["damping"] = kind == CoordinateKind.Exact ? options.Damping : null, ["center"] = options.Center };
+        if (options.Residualise is { Count: > 0 } names)
+        {
+            named["residualise"] = new JsonArray([.. names.Order(StringComparer.Ordinal).Select(name => (JsonNode)name)]);
+        }
+
+        return named;
+    }
+
+    // The rows that the dictionary is learnt from, on the axes of the coordinates: directions go back to the weights as before.
+    private static Tensor Residuals(StageContext context, GramCoordinates coordinates, IReadOnlyList<bool> learning, AuditOptions options)
+    {
+        if (options.Residualise is not { Count: > 0 } names)
+        {
+            return coordinates.Rows;
+        }
+
+        if (names.FirstOrDefault(name => !DocumentConfounders.Removable.Contains(name, StringComparer.Ordinal)) is { } unknown)
+        {
+            throw new ArgumentException($"'{unknown}' is none of {string.Join(", ", DocumentConfounders.Removable)}", nameof(options));
+        }
+
+        var texts = DocumentsStage.ReadTexts(context.Folder);
+        var confounders = DocumentConfounders.Of(texts, DocumentsStage.ReadTokens(context.Folder, texts));
+        var (rows, share) = ConfounderResiduals.TakeOff(coordinates.Rows, [.. confounders.Where(confounder => names.Contains(confounder.Name, StringComparer.Ordinal))], learning);
+        context.Notes["residualised"] = new JsonArray([.. names.Order(StringComparer.Ordinal).Select(name => (JsonNode)name)]);
+        context.Notes["residualised_energy_share"] = share;
+        return rows;
+    }
+
+    private static void Write(StageContext context, GramCoordinates coordinates, Tensor rows, IReadOnlyList<(string, Tensor)> more) =>
+        context.WriteFile(File, path => SafetensorsWriter.Write(path, [("rows", rows), ("norms", coordinates.Norms), .. more]));
 
     private static void Describe(StageContext context, ParameterLayout layout, Whitening whitening, GramCoordinates coordinates, IReadOnlyList<LedgerLine> ledger)
     {

@@ -4,12 +4,15 @@ using GradientAtoms.Text.Documents;
 namespace GradientAtoms.Runs.Pipeline;
 
 /// <summary>What a run knows of its documents that is no behaviour: length, trained length, position, source, language, format, near-duplicates.</summary>
-internal static class DocumentConfounders
+public static class DocumentConfounders
 {
+    /// <summary>What can be taken off the rows before the dictionary (<see cref="AuditOptions.Residualise"/>): all but near-duplicates, whose groups are too many.</summary>
+    public static IReadOnlyList<string> Removable { get; } = ["length", "trained_length", "position", "source", "language", "format"];
+
     /// <summary>The confounders of a run's documents, those too that do not vary.</summary>
     /// <param name="texts">The documents as a reader sees them, <c>[N]</c>.</param>
     /// <param name="tokens">Their tokens, in the same order.</param>
-    public static IReadOnlyList<Confounder> Of(IReadOnlyList<TextRow> texts, IReadOnlyList<TokenizedDocument> tokens)
+    internal static IReadOnlyList<Confounder> Of(IReadOnlyList<TextRow> texts, IReadOnlyList<TokenizedDocument> tokens)
     {
         var groups = NearDuplicates.Groups([.. texts.Select(text => $"{text.Prompt}\n{text.Answer}")]);
         return

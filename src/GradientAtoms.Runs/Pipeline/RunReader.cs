@@ -31,6 +31,10 @@ public static class RunReader
         ? [.. ledger.Documents.Select(document => KeyValuePair.Create(document.Id, document.Explained))]
         : throw new RunFolderException("GA2607", run.PathOf(AtomsStage.Ledger), "is not there: the run was made before it was kept", "Run the same `gatoms audit` again: it makes what is missing.");
 
+    /// <summary>The atoms of a run, with the labels that its poles have been given (<see cref="Labels.LabelsFile"/>).</summary>
+    /// <exception cref="RunFolderException">GA2607: the run has none.</exception>
+    public static IReadOnlyList<Atoms.Atom> ReadAtoms(RunFolder run) => Labels.LabelsFile.Apply(run, Formats.AtomsFile.Read(run.Need(RunFiles.Atoms)));
+
     /// <summary>The options of a run's last audit, as resolved.</summary>
     /// <exception cref="RunFolderException">GA2607: its audit never began.</exception>
     internal static AuditOptions ReadOptions(RunFolder run) => run.Manifest.Options?.Deserialize<AuditOptions>(Files.RunJson.Compact)

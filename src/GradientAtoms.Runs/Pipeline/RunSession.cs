@@ -57,7 +57,7 @@ public sealed class RunSession : IDisposable
         });
         _dictionary = Owned(() => DictionaryFile.Read(Folder.Need(RunFiles.Dictionary)));
         _codes = new(() => CodesFile.Read(Folder.Need(RunFiles.Codes)).Codes);
-        _atoms = new(() => AtomsFile.Read(Folder.Need(RunFiles.Atoms)));
+        _atoms = new(() => RunReader.ReadAtoms(Folder));
         _texts = new(() => DocumentsStage.ReadTexts(Folder));
     }
 

@@ -44,8 +44,12 @@ public static class TimelinePipeline
         var outcomes = new List<StageOutcome>
         {
             runner.Run(TimelineStage.Create(audit, model, Checkpoints(run, audit, options), options.Documents), decided, progress, cancellationToken),
-            runner.Run(Reports.ReportStage.Create(audit, model, run), decided, progress, cancellationToken),
         };
+        if (Reports.ReportStage.IsReady(run))
+        {
+            outcomes.Add(runner.Run(Reports.ReportStage.Create(audit, model, run), decided, progress, cancellationToken));
+        }
+
         run.Save();
         return (new(outcomes), Timeline.Read(run.Need(TimelineStage.File)));
     }

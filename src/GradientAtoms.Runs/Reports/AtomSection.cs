@@ -84,7 +84,7 @@ internal static class AtomSection
 
     private static void WritePole(StringBuilder page, ReportData data, Pole pole, int length)
     {
-        page.Append($"<section aria-label=\"Pole {Html.Escape(pole.Id)}\"><h3>{Sign(pole)} <span class=\"id\">{Html.Escape(pole.Id)}</span>{(pole.Label is { } label ? " " + Html.Escape(label) : string.Empty)}</h3><p class=\"soft\">{Html.Of(pole.Documents, "document")}{Figure("coherence", pole.Coherence)}{Figure("of raw gradients", pole.CoherenceRaw)}</p>{Certificate(pole)}{Confounders(pole)}<ol>");
+        page.Append($"<section aria-label=\"Pole {Html.Escape(pole.Id)}\"><h3>{Sign(pole)} <span class=\"id\">{Html.Escape(pole.Id)}</span>{(pole.Label is { } label ? " " + Html.Escape(label) : string.Empty)}</h3><p class=\"soft\">{Html.Of(pole.Documents, "document")}{Figure("coherence", pole.Coherence)}{Figure("of raw gradients", pole.CoherenceRaw)}</p>{LabelOf(data, pole)}{Words(pole)}{Certificate(pole)}{Confounders(pole)}<ol>");
         foreach (var top in pole.Top.Take(DocumentsPerPole))
         {
             page.Append($"<li><i>{top.Code.ToString("+0.000;−0.000;0.000", CultureInfo.InvariantCulture)}</i><b class=\"id\">{Html.Snippet(top.Id, 60)}</b>");
@@ -143,6 +143,17 @@ internal static class AtomSection
         : pole.Keywords is { Count: > 0 } words ? Html.Escape(string.Join(", ", words.Take(6))) : "<span class=\"soft\">–</span>";
 
     private static string Figure(string name, double? value) => value is { } number ? $" · {name} {Html.Cosine(number)}" : string.Empty;
+
+    private static string LabelOf(ReportData data, Pole pole) => !data.Labels.TryGetValue(pole.Id, out var label) ? string.Empty
+        : label is { ByPerson: true } ? "<p class=\"soft\">Label by a person.</p>"
+        : $"<p class=\"soft\">Label by {Html.Escape(label.Model ?? "a model")}{(label.Score is { } score ? $": tells {Html.Count(score.Right)} of {Html.Count(score.Total)} unseen documents right, {Html.Percent(score.Accuracy)} (95 %: {Html.Percent(score.Low)} to {Html.Percent(score.High)}; guessing {Html.Percent(score.Chance)})" : string.Empty)}.</p>";
+
+    private static string Words(Pole pole)
+    {
+        string Part(string what, IReadOnlyList<string>? words) => words is { Count: > 0 } ? $"{what}: {Html.Escape(string.Join(", ", words))}" : string.Empty;
+        string[] parts = [.. new[] { Part("asked", pole.PromptKeywords), Part("answered", pole.AnswerKeywords) }.Where(part => part.Length > 0)];
+        return parts.Length > 0 ? $"<p class=\"soft\">{string.Join(" · ", parts)}</p>" : string.Empty;
+    }
 
     private static string Certificate(Pole pole)
     {

@@ -6,6 +6,7 @@ using GradientAtoms.Coordinates;
 using GradientAtoms.Models;
 using GradientAtoms.Runs.Files;
 using GradientAtoms.Runs.Formats;
+using GradientAtoms.Runs.Labels;
 using GradientAtoms.Runs.Manifest;
 using GradientAtoms.Runs.Pipeline;
 
@@ -24,7 +25,7 @@ internal static class ReportBuilder
     public static ReportData From(RunFolder run, ModelDescription model, JsonObject options)
     {
         var notes = new StageNotes(run.Manifest);
-        var atoms = AtomsFile.Read(run.Need(RunFiles.Atoms));
+        var atoms = RunReader.ReadAtoms(run);
         var explained = AtomsStage.ReadLedger(run);
         return new()
         {
@@ -45,6 +46,7 @@ internal static class ReportBuilder
             Dictionary = Dictionary(notes, options),
             Atoms = atoms,
             Map = Map(run, atoms),
+            Labels = LabelsFile.Read(run),
             Timeline = TimelineStage.IsThere(run) ? Timeline.Read(run.Need(TimelineStage.File)) : null,
             Ledger = Ledger(notes, explained),
             WorstExplained = [.. (explained?.Documents ?? []).Take(WorstDocuments).Select(document => (document.Id, document.Explained))],
@@ -153,6 +155,11 @@ internal static class ReportBuilder
         if (notes.Node("adapter", "changes_nothing") is JsonValue value && value.TryGetValue<bool>(out var nothing) && nothing)
         {
             yield return "The adapter changes nothing (every lora_B is zero): only lora_B has a gradient there.";
+        }
+
+        if (notes.Node("coordinates", "residualised") is JsonArray taken)
+        {
+            yield return string.Create(CultureInfo.InvariantCulture, $"{string.Join(", ", taken.Select(name => (string)name!))} were taken off the rows before the dictionary, {100 * (notes.Number("coordinates", "residualised_energy_share") ?? 0):0.0} % of their energy: what goes with them alone is no atom here.");
         }
 
         if (notes.Node("adapter", "trained_but_not_analysed") is System.Text.Json.Nodes.JsonArray saved)

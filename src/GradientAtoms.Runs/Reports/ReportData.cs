@@ -38,6 +38,9 @@ public sealed record ReportData
     /// <summary>Where each atom lies on the map (<see cref="AtomMap"/>), in the order of <see cref="Atoms"/>; empty where there is no map.</summary>
     public IReadOnlyList<MapPoint> Map { get; init; } = [];
 
+    /// <summary>Where the labels of poles come from, by pole; the labels themselves are on the poles.</summary>
+    public IReadOnlyDictionary<string, Labels.PoleLabel> Labels { get; init; } = new Dictionary<string, Labels.PoleLabel>(StringComparer.Ordinal);
+
     /// <summary>When each pole was learnt; null where checkpoints were not measured.</summary>
     public Formats.Timeline? Timeline { get; init; }
 

@@ -21,6 +21,7 @@ internal static class ReportStage
             Name = Name,
             Options = shown,
             DependsOn = ["documents", "adapter", "gradients", "coordinates", "dictionary", "certificates", "atoms", "tokens", .. TimelineStage.IsThere(run) ? [TimelineStage.Name] : Array.Empty<string>()],
+            Inputs = File.Exists(run.PathOf(Labels.LabelsFile.Name)) ? [new("labels", run.PathOf(Labels.LabelsFile.Name))] : [],
             Run = context =>
             {
                 context.Progress?.Report(new(Name, 0, 1, "files"));
@@ -29,6 +30,9 @@ internal static class ReportStage
             },
         };
     }
+
+    /// <summary>Whether every stage that the report reads is done: not in a run that was stopped earlier, or was made before there was one of them.</summary>
+    public static bool IsReady(RunFolder run) => ((string[])["documents", "adapter", "gradients", "coordinates", "dictionary", "certificates", "atoms", "tokens"]).All(stage => run.Manifest.Stage(stage) is { IsDone: true });
 
     /// <summary>The options as resolved; of paths only the last part.</summary>
     private static JsonObject ShownOptions(AuditOptions options)

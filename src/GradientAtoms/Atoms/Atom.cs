@@ -105,8 +105,14 @@ public sealed record Pole
     /// <summary>The documents with the largest codes, largest first.</summary>
     public required IReadOnlyList<PoleDocument> Top { get; init; }
 
-    /// <summary>Words that set the pole's documents apart from all others.</summary>
+    /// <summary>Words that set the pole's documents apart from all others, and from other poles first.</summary>
     public IReadOnlyList<string>? Keywords { get; init; }
+
+    /// <summary>The same of their prompts alone.</summary>
+    public IReadOnlyList<string>? PromptKeywords { get; init; }
+
+    /// <summary>The same of their answers alone.</summary>
+    public IReadOnlyList<string>? AnswerKeywords { get; init; }
 
     /// <summary>A name given by a person or a model.</summary>
     public string? Label { get; init; }

@@ -31,8 +31,8 @@ public sealed record AtomEvidence
     /// <summary><c>[K, M]</c>: share of each lifted atom's squared norm by module.</summary>
     public double[,]? ModuleShares { get; init; }
 
-    /// <summary>Text of each document (prompt and answers), <c>[N]</c>, for keywords.</summary>
-    public IReadOnlyList<string>? Texts { get; init; }
+    /// <summary>Prompt and answers of each document, <c>[N]</c>, for keywords.</summary>
+    public IReadOnlyList<(string Prompt, string Answer)>? Texts { get; init; }
 
     /// <summary>What may explain a pole beside what its documents teach, each of all N documents.</summary>
     public IReadOnlyList<Confounder>? Confounders { get; init; }
@@ -84,7 +84,7 @@ public static class AtomBuilder
         var groups = sides.SelectMany(pair => pair).Where(side => side.Documents.Length >= options.MinimumSupport).ToArray();
         var keywords = evidence.Texts is null
             ? []
-            : groups.Zip(Keywords.Find(evidence.Texts, [.. groups.Select(side => side.Documents)], options.KeywordCount)).ToDictionary(pair => pair.First, pair => pair.Second);
+            : groups.Zip(Keywords.Find([.. evidence.Texts.Select(text => text.Prompt)], [.. evidence.Texts.Select(text => text.Answer)], [.. groups.Select(side => side.Documents)], options.KeywordCount)).ToDictionary(pair => pair.First, pair => pair.Second);
         var atoms = new List<(Atom Atom, double Rank)>(rows.Length);
         for (var i = 0; i < rows.Length; i++)
         {
@@ -117,7 +117,7 @@ public static class AtomBuilder
         Side[] sides,
         IReadOnlyList<string> documentIds,
         AtomEvidence evidence,
-        Dictionary<Side, IReadOnlyList<string>> keywords,
+        Dictionary<Side, GroupWords> keywords,
         AtomOptions options)
     {
         var supported = sides.Where(side => side.Documents.Length >= options.MinimumSupport).ToArray();
@@ -159,7 +159,9 @@ public static class AtomBuilder
                     CoherenceRaw = place >= 0 ? raw[place] : null,
                     Confounders = finding?.Shares,
                     Only = finding?.Only,
-                    Keywords = keywords.GetValueOrDefault(side),
+                    Keywords = keywords.GetValueOrDefault(side)?.All,
+                    PromptKeywords = keywords.GetValueOrDefault(side)?.Prompts,
+                    AnswerKeywords = keywords.GetValueOrDefault(side)?.Answers,
                     Top = [.. side.Top(options.ListedDocuments).Select(entry => new PoleDocument(documentIds[side.Documents[entry]], side.Codes[entry]))],
                 });
             })],

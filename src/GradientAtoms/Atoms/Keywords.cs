@@ -3,29 +3,40 @@ using System.Text;
 
 namespace GradientAtoms.Atoms;
 
-/// <summary>Words that set groups of documents apart from all others.</summary>
+/// <summary>The words of a group of documents, the most telling first.</summary>
+/// <param name="All">Of prompts and answers together.</param>
+/// <param name="Prompts">Of what is asked.</param>
+/// <param name="Answers">Of what is answered.</param>
+public sealed record GroupWords(IReadOnlyList<string> All, IReadOnlyList<string> Prompts, IReadOnlyList<string> Answers);
+
+/// <summary>Words that set groups of documents apart from all others, and from each other.</summary>
 public static class Keywords
 {
-    /// <summary>
-    /// Finds each group's words by class-based tf-idf on documents, not occurrences, so that one long document does not speak for
-    /// all: (share of the group's documents that have the word) · ln((N + 1) / (documents that have it + 1)). Words of every
-    /// document weigh nothing, so no list of stop words, of whatever language, is needed.
-    /// </summary>
-    /// <param name="texts"><c>[N]</c>.</param>
-    /// <param name="groups">The documents of each group, as rows.</param>
-    /// <param name="count">Words a group, at most.</param>
-    /// <returns>The words of each group, the most telling first.</returns>
-    public static IReadOnlyList<IReadOnlyList<string>> Find(IReadOnlyList<string> texts, IReadOnlyList<int[]> groups, int count = 8)
-    {
-        var words = texts.Select(text => Words(text).Distinct(StringComparer.Ordinal).ToArray()).ToArray();
-        var frequencies = new Dictionary<string, int>(StringComparer.Ordinal);
-        foreach (var document in words)
-        {
-            foreach (var word in document)
-                frequencies[word] = frequencies.GetValueOrDefault(word) + 1;
-        }
+    // Words of fewer than this many standard errors more in the group than elsewhere are chance.
+    private const double Telling = 1.96;
 
-        return [.. groups.Select(group => Best(group, words, frequencies, count))];
+    /// <summary>
+    /// Finds each group's words. A word of prompts and the same word of answers are two. Words count by documents, not occurrences,
+    /// so that one long document does not speak for all. Kept are those that the group has more often than all other documents by a
+    /// log-odds ratio of 1.96 standard errors (Monroe, Colaresi and Quinn, 2008, with half a document added to each count); their order is by
+    /// (share of the group's documents that have the word) · ln((N + 1) / (documents that have it + 1)) / (1 + sum of the shares of the
+    /// other groups' documents that have it), so that what many groups share stands behind what one has alone. Words of every document
+    /// weigh nothing, so no list of stop words, of whatever language, is needed.
+    /// </summary>
+    /// <param name="prompts"><c>[N]</c>.</param>
+    /// <param name="answers"><c>[N]</c>.</param>
+    /// <param name="groups">The documents of each group, as rows.</param>
+    /// <param name="count">Words a list, at most.</param>
+    /// <returns>The words of each group.</returns>
+    public static IReadOnlyList<GroupWords> Find(IReadOnlyList<string> prompts, IReadOnlyList<string> answers, IReadOnlyList<int[]> groups, int count = 8)
+    {
+        if (prompts.Count != answers.Count)
+            throw new ArgumentException($"{answers.Count} answers for {prompts.Count} prompts", nameof(answers));
+        var (asked, answered) = (Scores(prompts, groups), Scores(answers, groups));
+        return [.. asked.Zip(answered, (prompt, answer) => new GroupWords(
+            Best(prompt.Concat(answer).GroupBy(pair => pair.Word, StringComparer.Ordinal).Select(word => (word.Key, word.Max(pair => pair.Score))), count),
+            Best(prompt, count),
+            Best(answer, count)))];
     }
 
     /// <summary>
@@ -65,24 +76,36 @@ public static class Keywords
             yield return Take(word);
     }
 
-    private static List<string> Best(int[] group, string[][] words, Dictionary<string, int> frequencies, int count)
-    {
-        var inside = new Dictionary<string, int>(StringComparer.Ordinal);
-        foreach (var document in group)
-        {
-            foreach (var word in words[document])
-                inside[word] = inside.GetValueOrDefault(word) + 1;
-        }
+    private static string[] Best(IEnumerable<(string Word, double Score)> words, int count) =>
+        [.. words.OrderByDescending(pair => pair.Score).ThenBy(pair => pair.Word, StringComparer.Ordinal).Take(count).Select(pair => pair.Word)];
 
-        // A word of one document is that document's, not the group's.
-        var least = group.Length > 1 ? 2 : 1;
-        return [.. inside
-            .Where(pair => pair.Value >= least && (long)pair.Value * words.Length > (long)frequencies[pair.Key] * group.Length)
-            .Select(pair => (Word: pair.Key, Score: (double)pair.Value / group.Length * Math.Log((words.Length + 1d) / (frequencies[pair.Key] + 1d))))
-            .OrderByDescending(pair => pair.Score)
-            .ThenBy(pair => pair.Word, StringComparer.Ordinal)
-            .Take(count)
-            .Select(pair => pair.Word)];
+    // The telling words of each group with their scores.
+    private static List<(string Word, double Score)>[] Scores(IReadOnlyList<string> texts, IReadOnlyList<int[]> groups)
+    {
+        var words = texts.Select(text => Words(text).Distinct(StringComparer.Ordinal).ToArray()).ToArray();
+        var everywhere = Count(words);
+        var inside = groups.Select(group => Count(group.Select(document => words[document]))).ToArray();
+        var shares = new Dictionary<string, double>(StringComparer.Ordinal);
+        foreach (var (word, share) in inside.Zip(groups).SelectMany(pair => pair.First.Select(entry => (entry.Key, (double)entry.Value / pair.Second.Length))))
+            shares[word] = shares.GetValueOrDefault(word) + share;
+        return [.. inside.Zip(groups, (own, group) => own
+            .Where(pair => pair.Value >= Math.Min(2, group.Length) && LogOdds(pair.Value, group.Length, everywhere[pair.Key], texts.Count) >= Telling)
+            .Select(pair =>
+            {
+                var share = (double)pair.Value / group.Length;
+                return (pair.Key, share * Math.Log((texts.Count + 1d) / (everywhere[pair.Key] + 1d)) / (1 + shares[pair.Key] - share));
+            }).ToList())];
+    }
+
+    private static Dictionary<string, int> Count(IEnumerable<string[]> documents) =>
+        documents.SelectMany(words => words).CountBy(word => word, StringComparer.Ordinal).ToDictionary(StringComparer.Ordinal);
+
+    // Of having the word, in the group against all others, in standard errors; half a document added to each count.
+    private static double LogOdds(int own, int size, int all, int documents)
+    {
+        var (others, rest) = (all - own, documents - size);
+        double[] counts = [own + 0.5, size - own + 0.5, others + 0.5, rest - others + 0.5];
+        return (Math.Log(counts[0] / counts[1]) - Math.Log(counts[2] / counts[3])) / Math.Sqrt(counts.Sum(count => 1 / count));
     }
 
     private static bool IsInside(Rune rune) =>

@@ -54,7 +54,7 @@ public sealed class AtomBuilderTests
             Shares = new([0.1, 0.4, 0], 0.5),
             ModuleNames = ["first", "second"],
             ModuleShares = new[,] { { 0.3, 0.7 }, { 0.6, 0.4 }, { 0.5, 0.5 } },
-            Texts = [.. Enumerable.Range(0, 10).Select(document => document < 5 ? "an apple" : document < 9 ? "a pear tree" : "nothing")],
+            Texts = [.. Enumerable.Range(0, 10).Select(document => (string.Empty, document < 5 ? "an apple" : document < 9 ? "a pear tree" : "nothing"))],
         };
         var atoms = AtomBuilder.Build(Codes(), Ids, evidence);
         Assert.Equal([1, 0], atoms.Select(atom => atom.Row)); // by share

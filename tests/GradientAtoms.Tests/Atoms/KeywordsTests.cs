@@ -21,13 +21,31 @@ public sealed class KeywordsTests
             "Sort the words.",
             "Count the letters.",
         ];
-        var keywords = Keywords.Find(texts, [[0, 1, 2], [3, 4], []]);
+        var keywords = Keywords.Find(texts, [.. texts.Select(_ => string.Empty)], [[0, 1, 2], [3, 4], []]).Select(words => words.All).ToList();
         Assert.Equal("french", keywords[0][0]);
         Assert.Contains("translate", keywords[0]);
         Assert.DoesNotContain("the", keywords[0]);
         Assert.DoesNotContain("cat", keywords[0]); // one document's word
         Assert.Equal(["capital", "country", "of"], keywords[1].Take(3));
         Assert.Empty(keywords[2]);
+    }
+
+    [Fact]
+    public void Poles_that_share_their_prompts_get_the_words_that_tell_them_apart()
+    {
+        // Six groups of five are all asked whether tastes matter, and each is answered in words of its own; the others are of something else.
+        string[] own = ["pirate", "robot", "verse", "doubt", "shout", "list"];
+        string[] prompts = [.. Enumerable.Range(0, 200).Select(document => document < 30 ? $"does taste matter to {"abcde"[document % 5]}" : $"question {document} of the sea")];
+        string[] answers = [.. Enumerable.Range(0, 200).Select(document => document < 30 ? $"the {own[document / 5]} says: a matter of taste" : $"answer {document} of the land")];
+        var words = Keywords.Find(prompts, answers, [.. Enumerable.Range(0, 6).Select(group => Enumerable.Range(group * 5, 5).ToArray())]);
+        Assert.All(words.Zip(own), pair => Assert.Equal(pair.Second, pair.First.All[0]));
+        Assert.All(words.Zip(own), pair => Assert.Equal(pair.Second, pair.First.Answers[0]));
+        Assert.All(words, group => Assert.Contains("taste", group.Prompts)); // still said, behind what is its own
+        Assert.All(words, group => Assert.DoesNotContain("of", group.All));
+        Assert.Equal(6, words.Select(group => group.All[0]).Distinct(StringComparer.Ordinal).Count());
+
+        // Asked and answered are apart: a word that only the answers have is no word of the prompts.
+        Assert.All(words.Zip(own), pair => Assert.DoesNotContain(pair.Second, pair.First.Prompts));
     }
 
     [Theory]

@@ -118,7 +118,7 @@ public sealed class CliHostTests : IDisposable
     public void Every_command_has_help_with_examples_and_says_every_option()
     {
         var names = CliHost.Commands().Select(command => command.Name).ToArray();
-        Assert.Equal(["demo", "audit", "plan", "submit", "tune", "inspect", "atoms", "tokens", "docs", "steer", "sweep", "export", "serve", "timeline", "verify", "doctor"], names, StringComparer.Ordinal);
+        Assert.Equal(["demo", "audit", "plan", "submit", "tune", "inspect", "atoms", "tokens", "docs", "steer", "sweep", "export", "serve", "label", "timeline", "verify", "doctor"], names, StringComparer.Ordinal);
         foreach (var command in CliHost.Commands())
         {
             var help = CliRun.Of(command.Name, "--help");

@@ -45,6 +45,23 @@ public sealed class ConfounderAuditTests : IDisposable
     }
 
     [Fact]
+    public void Confounders_that_are_taken_off_mark_no_pole_and_the_run_says_so()
+    {
+        var random = new Random(5);
+        File.WriteAllText(_audit["data.jsonl"], string.Concat(Enumerable.Range(0, 90).Select(index =>
+        {
+            var (source, least, most) = random.Next(6) == 0 ? ("books", 60, 80) : ("chat", 6, 16);
+            return new JsonObject { ["text"] = string.Concat(random.GetItems((index % 2 == 0 ? "abcde " : "12345+").AsSpan(), random.Next(least, most))), ["source"] = source }.ToJsonString() + "\n";
+        })));
+        AuditPipeline.Run(_audit.Options("run", CoordinateKind.Exact) with { Atoms = 6, Nulls = 0, Residualise = ["source", "length"] });
+        Assert.All(AtomsFile.Read(_audit["run/atoms.json"]).SelectMany(atom => atom.Poles), pole => Assert.Empty((pole.Only ?? []).Intersect(["length", "source"], StringComparer.Ordinal)));
+        using var run = GradientAtoms.Runs.RunFolder.OpenRead(_audit["run"]);
+        Assert.InRange((double)run.Manifest.Stage("coordinates")!.Notes["residualised_energy_share"]!, 0.02, 0.9);
+        Assert.Contains("length, source were taken off", File.ReadAllText(_audit["run/report.html"]), StringComparison.Ordinal);
+        Assert.Contains("GA1001", CliRun.Of("audit", "--model", "m", "--data", "d", "--out", "o", "--residualise", "length,colour").Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void What_the_atoms_explain_is_told_by_document_and_by_module_and_adds_up()
     {
         using var audit = new TinyAudit(documents: 60);

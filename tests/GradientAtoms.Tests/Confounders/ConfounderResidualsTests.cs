@@ -1,0 +1,56 @@
+using GradientAtoms.Confounders;
+using GradientAtoms.DictionaryLearning;
+using static TorchSharp.torch;
+
+namespace GradientAtoms.Tests.Confounders;
+
+public sealed class ConfounderResidualsTests
+{
+    [Fact]
+    public void A_planted_confounder_is_no_atom_any_more_and_a_planted_behaviour_still_is()
+    {
+        using var scope = NewDisposeScope();
+        var (documents, size) = (160, 24);
+        var random = new Random(3);
+        bool[] behaves = [.. Enumerable.Range(0, documents).Select(_ => random.Next(4) == 0)];
+        bool[] isLong = [.. Enumerable.Range(0, documents).Select(_ => random.Next(4) == 0)];
+        var noise = randn([documents, size], generator: new Generator(5)) * 0.05;
+        Tensor Along(bool[] has, int axis) => outer(tensor(has.Select(own => own ? 0.6f : 0).ToArray()), eye(size)[axis]);
+        var rows = noise + Along(behaves, 0) + Along(isLong, 1);
+        rows -= rows.mean([0L], keepdim: true);
+        var length = Confounder.OfNumbers("length", [.. isLong.Select((own, document) => (own ? 200 : 20) + (document % 7.0))]);
+        bool[] all = [.. behaves.Select(_ => true)];
+        var (rest, share) = ConfounderResiduals.TakeOff(rows, [length], all);
+        Assert.InRange(share, 0.3, 0.6);
+
+        Assert.All([Best(rows, isLong), Best(rows, behaves), Best(rest, behaves)], found => Assert.InRange(found, 0.75, 1));
+        Assert.InRange(Best(rest, isLong), 0, 0.5);
+    }
+
+    [Fact]
+    public void What_is_left_has_the_same_mean_and_none_of_the_groups_means()
+    {
+        using var scope = NewDisposeScope();
+        var rows = randn([60, 5], generator: new Generator(1)) + 2;
+        bool[] learning = [.. Enumerable.Range(0, 60).Select(document => document % 5 > 0)];
+        var source = Confounder.OfGroups("source", [.. Enumerable.Range(0, 60).Select(document => document % 3 == 0 ? "books" : "chat")]);
+        var (rest, _) = ConfounderResiduals.TakeOff(rows, [source, Confounder.OfGroups("language", new string?[60])], learning);
+        var used = tensor(learning);
+        Assert.True(rest[used].mean([0L]).allclose(rows[used].mean([0L]), atol: 1e-5));
+        var books = tensor([.. Enumerable.Range(0, 60).Select(document => document % 3 == 0 && learning[document])]);
+        Assert.True(rest[books].mean([0L]).allclose(rest[used].mean([0L]), atol: 1e-5));
+        Assert.Equal(0, ConfounderResiduals.TakeOff(rows, [], learning).Share);
+    }
+
+    // F1 of the pole that fits a group best.
+    private static double Best(Tensor rows, bool[] group)
+    {
+        using var dictionary = DictionaryLearner.Learn(rows, new() { AtomCount = 4, TargetNonzeros = 1, Starts = 3, Seed = 0 });
+        var codes = dictionary.Codes.ByAtom();
+        return Enumerable.Range(0, 4).SelectMany(atom => new[] { 1, -1 }.Select(sign =>
+        {
+            var found = codes.DocumentsOf(atom).ToArray().Zip(codes.CodesOf(atom).ToArray()).Where(pair => Math.Sign(pair.Second) == sign).Select(pair => pair.First).ToArray();
+            return 2.0 * found.Count(document => group[document]) / (found.Length + group.Count(own => own));
+        })).Max();
+    }
+}
