@@ -34,10 +34,11 @@ public sealed record AtomShares(IReadOnlyList<double> Atoms, double Unexplained)
         var (documents, refits) = (new double?[codes.DocumentCount], new float[codes.Values.Length]);
         using var wide = atoms.to(ScalarType.Float64);
         using var transposed = wide.t();
+        var products = new double[Math.Min(SparseCoder.BlockSize, codes.DocumentCount) * codes.AtomCount];
         for (var first = 0; first < codes.DocumentCount; first += SparseCoder.BlockSize)
         {
             var count = Math.Min(SparseCoder.BlockSize, codes.DocumentCount - first);
-            var products = SparseCoder.Products(rows, transposed, first, count, ScalarType.Float64);
+            SparseCoder.Products(rows, transposed, first, count, ScalarType.Float64, products);
             for (var document = first; document < first + count; document++)
             {
                 var weight = rowEnergies?[document] ?? 1;

@@ -22,10 +22,11 @@ internal sealed class CodingGains
         (_plus, _minus) = (new double[codes.AtomCount], new double[codes.AtomCount]);
         var (gram, energies) = (SparseCoder.Gram(atoms), SparseCoder.Energies(rows));
         var transposed = atoms.to(ScalarType.Float64).t();
+        var products = new double[Math.Min(SparseCoder.BlockSize, codes.DocumentCount) * codes.AtomCount];
         for (var first = 0; first < codes.DocumentCount; first += SparseCoder.BlockSize)
         {
             var count = Math.Min(SparseCoder.BlockSize, codes.DocumentCount - first);
-            var products = SparseCoder.Products(rows, transposed, first, count, ScalarType.Float64);
+            SparseCoder.Products(rows, transposed, first, count, ScalarType.Float64, products);
             for (var document = first; document < first + count; document++)
                 Add(codes.AtomsOf(document), codes.CodesOf(document), products.AsSpan((document - first) * codes.AtomCount, codes.AtomCount), gram, codes.AtomCount);
         }

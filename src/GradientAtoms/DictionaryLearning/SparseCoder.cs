@@ -58,17 +58,18 @@ public static class SparseCoder
         CancellationToken cancellationToken)
     {
         var (documentCount, atomCount) = ((int)rows.shape[0], (int)atoms.shape[0]);
-        var gram = Gram(atoms);
+        var gram = Gram(atoms, precision);
         var codes = new RowCodes[documentCount];
         var results = new RowResult[documentCount];
-        using var wide = atoms.to(precision);
+        using var wide = atoms.to(precision, copy: true); // in memory of torch: see Gram
         using var transposed = wide.t();
+        var products = new double[Math.Min(BlockSize, documentCount) * atomCount];
         var threads = new ParallelOptions { MaxDegreeOfParallelism = get_num_threads(), CancellationToken = cancellationToken };
         for (var first = 0; first < documentCount; first += BlockSize)
         {
             cancellationToken.ThrowIfCancellationRequested();
             var count = Math.Min(BlockSize, documentCount - first);
-            var products = Products(rows, transposed, first, count, precision);
+            Products(rows, transposed, first, count, precision, products);
             var offset = first;
             Parallel.For(
                 0,
@@ -127,11 +128,11 @@ public static class SparseCoder
     }
 
     /// <summary><c>[K, K]</c>, row-major.</summary>
-    internal static double[] Gram(Tensor atoms)
+    internal static double[] Gram(Tensor atoms, ScalarType precision = ScalarType.Float64)
     {
         using var scope = NewDisposeScope();
-        var wide = atoms.to(ScalarType.Float64);
-        return MemoryMarshal.Cast<byte, double>(wide.matmul(wide.t()).cpu().contiguous().bytes).ToArray();
+        using var aligned = atoms.to(precision, copy: true); // bits of a product depend on where in memory its factors lie, and a tensor made from an array may lie anywhere
+        return MemoryMarshal.Cast<byte, double>(aligned.matmul(aligned.t()).to(ScalarType.Float64).cpu().contiguous().bytes).ToArray();
     }
 
     /// <summary>Squared norms of the rows, <c>[N]</c>.</summary>
@@ -148,11 +149,19 @@ public static class SparseCoder
         return energies;
     }
 
-    /// <summary>Products of a block of rows with the atoms, <c>[B, K]</c> row-major.</summary>
-    internal static double[] Products(Tensor rows, Tensor transposedAtoms, int first, int count, ScalarType precision)
+    /// <summary>Products of a block of rows with the atoms, <c>[B, K]</c> row-major, into the beginning of <paramref name="into"/>.</summary>
+    internal static void Products(Tensor rows, Tensor transposedAtoms, int first, int count, ScalarType precision, double[] into)
     {
         using var scope = NewDisposeScope();
-        var products = rows.narrow(0, first, count).to(precision).matmul(transposedAtoms).to(ScalarType.Float64).cpu().contiguous(); // [B, K]
-        return MemoryMarshal.Cast<byte, double>(products.bytes).ToArray();
+        var products = rows.narrow(0, first, count).to(precision).matmul(transposedAtoms).cpu().contiguous(); // [B, K]
+        if (precision == ScalarType.Float64)
+        {
+            MemoryMarshal.Cast<byte, double>(products.bytes).CopyTo(into);
+            return;
+        }
+
+        var narrow = MemoryMarshal.Cast<byte, float>(products.bytes);
+        for (var i = 0; i < narrow.Length; i++)
+            into[i] = narrow[i];
     }
 }

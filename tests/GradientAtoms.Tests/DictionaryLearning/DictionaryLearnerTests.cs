@@ -48,6 +48,39 @@ public sealed class DictionaryLearnerTests
     }
 
     [Theory]
+    [InlineData(0.1)]
+    [InlineData(null)]
+    public void Wide_rows_are_learnt_narrow_first_and_end_as_well(double? sparsity)
+    {
+        using var scope = NewDisposeScope();
+        var (few, planted) = Planted.Problem(documents: 300, size: 60, atoms: 20, noise: 0.1);
+
+        // The same problem in a wide space, turned at random: the plain rounds see the rows' inner products alone, the narrow ones do not.
+        var turn = linalg.qr(randn([5000, 60], generator: new Generator(3))).Q.t();
+        var options = new DictionaryOptions { AtomCount = 24, Sparsity = sparsity, TargetNonzeros = 3, Seed = 1 };
+        using var plain = DictionaryLearner.Learn(few, options);
+        using var wide = DictionaryLearner.Learn(few.matmul(turn), options);
+        Assert.True(wide.Objective <= plain.Objective * 1.02, $"{wide.Objective} and {plain.Objective}");
+        Assert.True(Planted.Recovery(planted.matmul(turn), wide.Atoms) >= 0.95);
+        Assert.InRange(wide.DualityGap, 0, 1e-6);
+        using var again = DictionaryLearner.Learn(few.matmul(turn), options);
+        Assert.True(wide.Atoms.equal(again.Atoms).all().item<bool>());
+    }
+
+    [Fact]
+    public void Narrow_rows_keep_the_inner_products_of_wide_ones_but_for_their_error()
+    {
+        using var scope = NewDisposeScope();
+        var rows = nn.functional.normalize(randn([400, 5000], generator: new Generator(1)) + (2 * randn([1, 5000], generator: new Generator(2))), dim: 1);
+        var narrow = DictionaryLearner.Narrowed(rows, seed: 0);
+        var off = narrow.matmul(narrow.t()) - rows.matmul(rows.t());
+        Assert.Equal([400, 1024], narrow.shape);
+        Assert.InRange(off.square().mean().sqrt().item<float>(), 0.005, 1.5 / Math.Sqrt(1024));
+        Assert.True(off.square().mean().item<float>() > (DictionaryLearner.Narrowed(rows, seed: 0) - narrow).square().sum().item<float>());
+        Assert.True((DictionaryLearner.Narrowed(rows, seed: 1) - narrow).square().sum().item<float>() > 1);
+    }
+
+    [Theory]
     [InlineData(2)]
     [InlineData(4.3)]
     [InlineData(7)]
