@@ -12,10 +12,12 @@ namespace GradientAtoms.Runs.Pipeline;
 internal static class DictionaryStage
 {
     public const string Name = "dictionary";
+    private const int CodeVersion = 2; // wide rows are learnt narrow first
 
     public static Stage Create(AuditOptions options) => new()
     {
         Name = Name,
+        Version = CodeVersion,
         Options = RunJson.Of(options, "atoms", "sparsity", "nonzeros", "codes", "gate", "starts", "seed"),
         DependsOn = [DocumentsStage.Name, GradientsStage.Name, CoordinatesStage.Name],
         Run = context => Run(context, options),
