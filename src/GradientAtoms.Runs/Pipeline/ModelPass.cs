@@ -1,5 +1,6 @@
 using System.Text.Json.Nodes;
 using GradientAtoms.Gradients;
+using GradientAtoms.Models.Native;
 using GradientAtoms.Runs.Stages;
 using GradientAtoms.Text.Documents;
 using static TorchSharp.torch;
@@ -72,6 +73,7 @@ internal sealed class ModelPass(
 
             shards.WriteFile(block, rows.Write);
             sums.Add(block, sum.Tensors, sum.Count(), context.Notes);
+            FreedMemory.GiveBack();
         }
     }
 }

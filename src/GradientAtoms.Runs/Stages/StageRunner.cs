@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
 using System.Text.Json.Nodes;
+using GradientAtoms.Models.Native;
 using GradientAtoms.Runs.Files;
 using GradientAtoms.Runs.Manifest;
 
@@ -71,6 +72,7 @@ public sealed class StageRunner(RunFolder folder)
         RemoveAbandoned(before, record);
         folder.Update(manifest => manifest.With(record));
         context.Finish(); // a kill before this: StageLeftovers
+        FreedMemory.GiveBack();
         return new(decision, record);
     }
 
