@@ -65,7 +65,7 @@ public static class AuditPipeline
         (AuditStop.Dictionary, () => DictionaryStage.Create(options)),
         (AuditStop.Certificates, () => CertificatesStage.Create(options)),
         (AuditStop.Atoms, () => AtomsStage.Create(model)),
-        (null, () => TokensStage.Create(options, model)),
+        (null, () => TokensStage.Create(PlanStage.Read(run).ApplyTo(options), model)),
         (null, () => Reports.ReportStage.Create(options, model, run)),
     ];
 

@@ -24,11 +24,13 @@ internal static class PlanStage
 {
     public const string Name = "plan";
 
+    private const int CodeVersion = 2; // the batches are decided here
     private const double LongSeconds = 120;
 
     public static Stage Create(AuditOptions options, ModelFiles model) => new()
     {
         Name = Name,
+        Version = CodeVersion,
         Options = RunJson.Of(options, "coordinates", "sketch_size", "sample_share", "atoms", "held_out", "batch_tokens", "rank", "target_modules", "epochs"),
         DependsOn = [DocumentsStage.Name],
         Inputs = [.. model.TextInputs, .. options.Adapter is { } folder ? ExternalInput.FilesOf("adapter", folder, "adapter_config.json") : []],

@@ -106,6 +106,9 @@ public sealed class RunSession : IDisposable
     /// <summary>What a reader sees of the documents.</summary>
     public IReadOnlyList<TextRow> Texts => _texts.Value;
 
+    /// <summary>Tokens of a batch that the plan found room for.</summary>
+    internal int BatchTokens => PlanStage.Read(Folder).BatchTokens;
+
     /// <summary>The documents as tokens.</summary>
     public IReadOnlyList<TokenizedDocument> Documents => DocumentsStage.ReadTokens(Folder, Texts);
 
@@ -208,7 +211,7 @@ public sealed class RunSession : IDisposable
     }
 
     private RecomputedRows Recomputed(IReadOnlyList<TokenizedDocument> documents, CancellationToken cancellationToken) =>
-        new(new(Model.Loaded.Model, Adapter), documents, Bases, PlanStage.Read(Folder).BatchTokens, cancellationToken);
+        new(new(Model.Loaded.Model, Adapter), documents, Bases, BatchTokens, cancellationToken);
 
     private IRowSource OpenRows()
     {
