@@ -33,9 +33,9 @@ public sealed record ChangeInMetric(double Squared, IReadOnlyList<double> Cosine
         }
 
         using var scope = NewDisposeScope();
-        var between = tensor(directions.SelectMany(i => directions.Select(j => _cosines[i, j])).ToArray()).view(directions.Count, directions.Count);
+        var between = tensor(directions.SelectMany(i => directions.Select(j => _cosines[i, j])).ToArray()).view(directions.Count, directions.Count).clone();
         var (values, vectors) = linalg.eigh(between);
-        var along = vectors.t().matmul(tensor(directions.Select(i => Cosines[i]).ToArray())); // [n]
+        var along = vectors.t().matmul(tensor(directions.Select(i => Cosines[i]).ToArray()).clone()); // [n]
         var kept = values.gt(values[-1] * RankTolerance);
         return Math.Clamp((along.square() / values)[kept].sum().item<double>(), 0, 1);
     }

@@ -137,7 +137,7 @@ public sealed class PoleDirections(
         }
 
         return documents.Count > 0
-            ? ([.. documents], tensor(weights.ToArray()))
+            ? ([.. documents], tensor(weights.ToArray()).clone())
             : throw new SteeringException("GA1054", $"atom row {atom}", "no document encodes on this pole", "Choose a pole that `gatoms atoms RUN` lists with documents.");
     }
 
