@@ -38,18 +38,18 @@ internal sealed class StepArguments
         var (kl, step) = (parse.GetValue(_kl), parse.GetValue(_step));
         if (kl is not null && step is not null)
         {
-            throw UsageException.Combination($"gatoms {parse.CommandResult.Command.Name}", "--kl and --step cannot be given together", "give one of them");
+            throw Wrong(parse, "--kl and --step cannot be given together", "give one of them");
         }
 
         if (step is not null && parse.GetValue(_neutral) is not null)
         {
-            throw UsageException.Combination($"gatoms {parse.CommandResult.Command.Name}", "--neutral and --step cannot be given together", "a given step is not calibrated: leave --neutral out");
+            throw Wrong(parse, "--neutral and --step cannot be given together", "a given step is not calibrated: leave --neutral out");
         }
 
         var faults = parse.GetValue(_faults) is { } fault ? Enum.Parse<ReferenceFaults>(fault, ignoreCase: true) : ReferenceFaults.None;
         if (faults != ReferenceFaults.None && parse.GetValue(_direction) != "gradient")
         {
-            throw UsageException.Combination($"gatoms {parse.CommandResult.Command.Name}", "--reference-faults wants --direction gradient", "only the reference's own direction can be taken as the reference takes it");
+            throw Wrong(parse, "--reference-faults wants --direction gradient", "only the reference's own direction can be taken as the reference takes it");
         }
 
         return new()

@@ -51,13 +51,13 @@ internal static class PlannedCommand
         }
 
         lines.Add("");
-        lines.Add(string.Create(CultureInfo.InvariantCulture, $"Median of |off|: whole runs {Median(times):f0} %, memory {Median(memories):f0} %, single stages of {ShortestStage} s and more {Median(stages):f0} % ({stages.Count} of them)."));
+        lines.Add(string.Create(CultureInfo.InvariantCulture, $"Median of |off|: whole runs {Percent(times):f0} %, memory {Percent(memories):f0} %, single stages of {ShortestStage} s and more {Percent(stages):f0} % ({stages.Count} of them)."));
         return string.Join('\n', lines);
     }
 
     private static double Off(double planned, double taken) => (planned - taken) / taken;
 
-    private static double Median(List<double> values) => 100 * values.Select(Math.Abs).Order().ElementAt(values.Count / 2);
+    private static double Percent(List<double> shares) => 100 * Middle.Of(shares.Select(Math.Abs));
 
     private static string Mib(long bytes) => string.Create(CultureInfo.InvariantCulture, $"{bytes / (1 << 20)} MiB");
 }

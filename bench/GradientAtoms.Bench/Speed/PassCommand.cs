@@ -63,9 +63,9 @@ internal static class PassCommand
             var rate = rates.Max();
             string Line(string name, List<double> seconds)
             {
-                var middle = Median(seconds);
+                var middle = Middle.Of(seconds);
                 double[] ratios = [.. seconds.Zip(theirs, (mine, other) => other / mine)];
-                var times = ratios.Length == 0 ? "not run" : FormattableString.Invariant($"{Median(theirs) / middle:f2} ({ratios.Min():f2} to {ratios.Max():f2})");
+                var times = ratios.Length == 0 ? "not run" : FormattableString.Invariant($"{Middle.Of(theirs) / middle:f2} ({ratios.Min():f2} to {ratios.Max():f2})");
                 return FormattableString.Invariant($"| {name} | {documents.Length / middle:f2} | {tokens / middle:f0} | {operations / middle / rate:f2} | {times} |");
             }
 
@@ -142,8 +142,6 @@ internal static class PassCommand
             }
         }
     }
-
-    private static double Median(List<double> values) => values.Order().ElementAt(values.Count / 2);
 
     /// <summary>Keeps what is compared, and forms every flat gradient as the reference does.</summary>
     private sealed class Rows(int count) : IGradientSink

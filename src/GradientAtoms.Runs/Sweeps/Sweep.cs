@@ -39,10 +39,10 @@ public sealed class Sweep
     {
         (_session, _options, _progress, _cancellationToken) = (session, options, progress, cancellationToken);
         _detectors = [.. options.Detectors.Select(Detectors.Parse), .. options.DetectorFile is { } file ? Detectors.ReadFile(ReadText(file), file) : []];
-        _poles = [.. options.Poles.SelectMany(id => Find(session, id)).DistinctBy(found => found.Pole.Id, StringComparer.Ordinal)];
+        _poles = PolesOf(session, options);
         _questions = new(session, options);
         _runKey = SweepKey.OfRun(session);
-        _folder = session.Folder.PathOf($"{SweepFiles.Folder}/{options.Name ?? NameOf(_poles)}");
+        _folder = FolderOf(session, options);
     }
 
     /// <summary>Where a sweep of these options lies.</summary>
@@ -52,7 +52,7 @@ public sealed class Sweep
     {
         ArgumentNullException.ThrowIfNull(session);
         ArgumentNullException.ThrowIfNull(options);
-        return session.Folder.PathOf($"{SweepFiles.Folder}/{options.Name ?? NameOf([.. options.Poles.SelectMany(id => Find(session, id)).DistinctBy(found => found.Pole.Id, StringComparer.Ordinal)])}");
+        return session.Folder.PathOf($"{SweepFiles.Folder}/{options.Name ?? NameOf(PolesOf(session, options))}");
     }
 
     /// <summary>Sweeps, or goes on with a sweep.</summary>
@@ -178,15 +178,13 @@ public sealed class Sweep
 
             case SweepArmKind.Removed:
             {
-                var chosen = PoleStep.Choose(_session, pole.Pole.Id, new() { Step = 1, Mode = _options.Mode }, null, null, _cancellationToken);
-                var removal = AdapterRemoval.Project(_session.Adapter, chosen.Direction);
-                chosen.Dispose();
-                var (calibrating, unseen) = (Neutral.Meter.Measure([removal.Adapter], _cancellationToken), Neutral.UnseenMeter?.Measure([removal.Adapter], _cancellationToken));
+                var chosen = PoleStep.Remove(_session, pole.Pole.Id, new() { Mode = _options.Mode }, Neutral, _cancellationToken);
+                var removal = chosen.Removal!;
                 return new(
                     $"removed {pole.Pole.Id} {_options.Mode}",
-                    Step(removal.Coefficient, calibrating.Mean, unseen, calibrating.LogLikelihoodChange) with { Share = removal.Share },
-                    removal.Adapter,
-                    () => removal.Adapter);
+                    Step(chosen.Size, removal.Neutral.Mean, chosen.Unseen, removal.Neutral.LogLikelihoodChange) with { Share = removal.Share },
+                    chosen,
+                    () => chosen.ToAdapter(_session.Adapter));
             }
 
             default:
@@ -352,6 +350,9 @@ public sealed class Sweep
     // One that was asked for is taken as it is; of the built-in ones the best must tell something.
     private Detector? DetectorOf(PoleWork pole) => pole.Contrasts is [var best, ..] && (_detectors.Count > 0 || best.Difference >= LeastContrast) ? best.Detector : null;
 
+    private static List<(Atom Atom, Pole Pole)> PolesOf(RunSession session, SweepOptions options) =>
+        [.. options.Poles.SelectMany(id => Find(session, id)).DistinctBy(found => found.Pole.Id, StringComparer.Ordinal)];
+
     private static IEnumerable<(Atom Atom, Pole Pole)> Find(RunSession session, string id) =>
         session.Atoms.FirstOrDefault(atom => atom.Id == id) is { Poles.Count: > 0 } atom ? atom.Poles.Select(pole => (atom, pole)) : [session.FindPole(id)];
 
@@ -414,10 +415,7 @@ public sealed class Sweep
         public void Dispose()
         {
             owned?.Dispose();
-            if (!ReferenceEquals(_adapter, owned))
-            {
-                _adapter?.Dispose();
-            }
+            _adapter?.Dispose();
         }
     }
 }

@@ -1,3 +1,5 @@
+using GradientAtoms.Certificates;
+
 namespace GradientAtoms.Atoms;
 
 /// <summary>Two poles of different atoms that documents have together.</summary>
@@ -15,9 +17,7 @@ public static class PolePairs
 {
     /// <summary>
     /// Counts every pair of poles of different atoms. With n_a, n_b of N documents, the number n_ab on both has under chance the
-    /// hypergeometric law, and P = Σ_{j ≥ n_ab} C(n_a, j) C(N − n_a, n_b − j) / C(N, n_b). With m pairs, Holm's (1979) adjusted value of
-    /// the i-th smallest is max over j ≤ i of (m − j + 1) P_j: the chance that any pair listed below a level is listed wrongly is below
-    /// that level, however the pairs depend on one another.
+    /// hypergeometric law, and P = Σ_{j ≥ n_ab} C(n_a, j) C(N − n_a, n_b − j) / C(N, n_b), adjusted by <see cref="HolmCorrection"/> over all pairs.
     /// </summary>
     /// <remarks>Documents count alike under chance. Where some have many more codes than others, pairs are found a little too easily.</remarks>
     /// <param name="poles">The documents of each pole, each once.</param>
@@ -55,20 +55,13 @@ public static class PolePairs
             }
         }
 
-        // Pairs that no document has are last with P = 1, so they change no other's place.
-        var (sorted, found, worst) = (pairs.OrderBy(pair => pair.P).ThenBy(pair => pair.First).ThenBy(pair => pair.Second), new List<PolePair>(), 0.0);
-        foreach (var pair in sorted)
-        {
-            worst = Math.Max(worst, Math.Min(1, (tests - found.Count) * pair.P));
-            if (worst > level)
-            {
-                break;
-            }
-
-            found.Add(pair with { Adjusted = worst });
-        }
-
-        return found;
+        // Pairs that no document has were looked at too, with P = 1.
+        var adjusted = HolmCorrection.Adjust([.. pairs.Select(pair => pair.P)], tests);
+        return
+        [
+            .. pairs.Zip(adjusted, (pair, value) => pair with { Adjusted = value }).Where(pair => pair.Adjusted <= level)
+                .OrderBy(pair => pair.P).ThenBy(pair => pair.First).ThenBy(pair => pair.Second),
+        ];
     }
 
     /// <summary>P(X ≥ both) of the hypergeometric law.</summary>

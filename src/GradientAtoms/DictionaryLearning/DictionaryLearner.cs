@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using GradientAtoms.Coordinates;
 using static TorchSharp.torch;
 
 namespace GradientAtoms.DictionaryLearning;
@@ -56,22 +57,19 @@ public static class DictionaryLearner
     }
 
     /// <summary>
-    /// Rows of fewer numbers whose inner products are those of the rows but for about 1/√<see cref="NarrowSize"/>: each number is added, with a random
-    /// sign, to one of the sums (Charikar, Chen and Farach-Colton 2002). Most rounds only find out which documents belong together, and need no more.
+    /// Rows of fewer numbers whose inner products are those of the rows but for about 1/√<see cref="NarrowSize"/>, <c>[N, 1024]</c>, float32. Most
+    /// rounds only find out which documents belong together, and need no more.
     /// </summary>
     internal static Tensor Narrowed(Tensor rows, long seed)
     {
         using var scope = NewDisposeScope();
-        var random = RandomStream.Integers(seed, "dictionary/narrow");
-        var size = (int)rows.shape[1];
-        var places = tensor([.. Enumerable.Range(0, size).Select(_ => (long)random.Next(NarrowSize))], device: rows.device);
-        var signs = tensor([.. Enumerable.Range(0, size).Select(_ => random.Next(2) == 0 ? -1f : 1f)], device: rows.device);
+        var projector = new SketchProjector(NarrowSize, seed, "dictionary/narrow");
         var narrow = zeros([rows.shape[0], NarrowSize], ScalarType.Float32, rows.device);
         for (var first = 0L; first < rows.shape[0]; first += SparseCoder.BlockSize)
         {
             using var block = NewDisposeScope();
             var count = Math.Min(SparseCoder.BlockSize, rows.shape[0] - first);
-            narrow.narrow(0, first, count).index_add_(1, places, rows.narrow(0, first, count).to(ScalarType.Float32) * signs, 1);
+            narrow.narrow(0, first, count).copy_(projector.Apply(rows.narrow(0, first, count).to(ScalarType.Float32).cpu()));
         }
 
         return narrow.MoveToOuterDisposeScope();
@@ -212,7 +210,12 @@ public static class DictionaryLearner
             };
         }
 
-        private Tensor Atoms() => tensor(_atoms, [_options.AtomCount, _size], ScalarType.Float32, device: _rows.device);
+        // In memory of torch: bits of a product depend on where its factors lie, and a tensor made from an array may lie anywhere.
+        private Tensor Atoms()
+        {
+            using var array = tensor(_atoms, [_options.AtomCount, _size], ScalarType.Float32);
+            return array.to(_rows.device, copy: true);
+        }
 
         private void RequireCodes(SparseCoder.Pass pass)
         {

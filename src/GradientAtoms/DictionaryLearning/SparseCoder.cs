@@ -61,7 +61,7 @@ public static class SparseCoder
         var gram = Gram(atoms, precision);
         var codes = new RowCodes[documentCount];
         var results = new RowResult[documentCount];
-        using var wide = atoms.to(precision, copy: true); // in memory of torch: see Gram
+        using var wide = atoms.to(precision);
         using var transposed = wide.t();
         var products = new double[Math.Min(BlockSize, documentCount) * atomCount];
         var threads = new ParallelOptions { MaxDegreeOfParallelism = get_num_threads(), CancellationToken = cancellationToken };
@@ -131,8 +131,8 @@ public static class SparseCoder
     internal static double[] Gram(Tensor atoms, ScalarType precision = ScalarType.Float64)
     {
         using var scope = NewDisposeScope();
-        using var aligned = atoms.to(precision, copy: true); // bits of a product depend on where in memory its factors lie, and a tensor made from an array may lie anywhere
-        return MemoryMarshal.Cast<byte, double>(aligned.matmul(aligned.t()).to(ScalarType.Float64).cpu().contiguous().bytes).ToArray();
+        var factor = atoms.to(precision);
+        return MemoryMarshal.Cast<byte, double>(factor.matmul(factor.t()).to(ScalarType.Float64).cpu().contiguous().bytes).ToArray();
     }
 
     /// <summary>Squared norms of the rows, <c>[N]</c>.</summary>

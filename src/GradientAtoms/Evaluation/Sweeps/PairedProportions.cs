@@ -80,22 +80,6 @@ public sealed record PairedProportions(int Both, int Gained, int Lost, int Neith
         return new(both, gained, lost, neither);
     }
 
-    /// <summary>Holm's correction of a family of tests (Holm, 1979): the chance of any false alarm stays below the level.</summary>
-    /// <param name="p">The p-values, in any order.</param>
-    /// <returns>In the same order; each at most 1, and in the order of <paramref name="p"/>.</returns>
-    public static IReadOnlyList<double> Holm(IReadOnlyList<double> p)
-    {
-        ArgumentNullException.ThrowIfNull(p);
-        var (corrected, largest, rank) = (new double[p.Count], 0.0, 0);
-        foreach (var place in Enumerable.Range(0, p.Count).OrderBy(place => p[place]))
-        {
-            largest = Math.Max(largest, Math.Min(1, (p.Count - rank++) * p[place]));
-            corrected[place] = largest;
-        }
-
-        return corrected;
-    }
-
     // φ of the two answers, with Newcombe's correction for continuity where it is above 0; 0 where one rate is 0 or 1.
     private double Correlation()
     {

@@ -1,3 +1,5 @@
+using GradientAtoms.Certificates;
+
 namespace GradientAtoms.Evaluation.Sweeps;
 
 /// <summary>Which prompts a question belongs to; the two are never pooled.</summary>
@@ -159,7 +161,7 @@ public sealed record SweepGrid(IReadOnlyList<SweepCell> Cells, SweepChoice? More
             .GroupBy(cell => cell.Group)
             .Select(group => group.ToList()))
         {
-            foreach (var (cell, p) in family.Zip(PairedProportions.Holm([.. family.Select(cell => cell.Paired!.McNemar)])))
+            foreach (var (cell, p) in family.Zip(HolmCorrection.Adjust([.. family.Select(cell => cell.Paired!.McNemar)])))
             {
                 corrected[cell] = p;
             }

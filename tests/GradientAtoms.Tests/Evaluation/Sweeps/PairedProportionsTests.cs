@@ -47,15 +47,6 @@ public class PairedProportionsTests
     public void McNemars_test_counts_tosses_of_a_coin(int gained, int lost, double p) => Assert.Equal(p, new PairedProportions(3, gained, lost, 4).McNemar, 1e-12);
 
     [Fact]
-    public void Holms_correction_keeps_the_order_and_never_falls()
-    {
-        // .01·4, max(.04, .02·3), max(.06, .03·2), .5
-        Assert.Equal([0.06, 0.04, 0.5, 0.06], PairedProportions.Holm([0.02, 0.01, 0.5, 0.03]), (one, other) => Math.Abs(one - other) < 1e-12);
-        Assert.Equal([1.0, 1.0], PairedProportions.Holm([0.9, 0.7]));
-        Assert.Empty(PairedProportions.Holm([]));
-    }
-
-    [Fact]
     public void Of_no_question_nothing_is_known()
     {
         var none = PairedProportions.Of([]);
