@@ -15,6 +15,8 @@ const string usage = """
         label are no task of their own and stay out of the mutual information.
     baseline tfidf --data F --labels L [--limit N] [--atoms K] [--seeds s,s,..] [--nonzeros 4.3] [--centre] [--tasks]
         Learns the same dictionary on tf-idf rows of the chats' words, and scores it.
+    table --run RUN --labels L --out DIR [--rows ekfac,sketch,reference,raw,random,hidden,tfidf] [--seeds 0,1,2,3,4] [--atoms 200] [--nonzeros 5] [--starts 8]
+        Ours, the reference and baselines on a run's documents, each with its own best setting, over several seeds; goes on where it stopped.
     fixture --run RUN --fixture DIR [--model MODEL]
         Compares a run of the fixture's documents with what PyTorch computed: losses, norms, curvature, whitened cosines.
     spaces --run RUN --labels L [--spaces exact:0.001:center,reference,raw] [--atoms 200] [--seeds s,s,..] [--starts 8] [--nonzeros 4.3]
@@ -35,8 +37,8 @@ const string usage = """
         Certificates on rows without structure, of eight kinds, and on planted groups: false alarms, power by rate, return under a fresh seed.
     certificates --runs RUN,RUN.. [--labels L] [--nulls 20] [--top 60]
         What is certified in finished runs, beside the documents' labels, and whether it returns under a fresh seed.
-    curve --runs RUN,RUN.. [--atoms 11,22,44,88] [--sparsities .7,1,1.4] [--nulls 20]
-        How many poles survive seeds, thirds and nulls at other sizes and penalties.
+    curve --runs RUN,RUN.. [--atoms 11,22,44,88] [--sparsities .7,1,1.4] [--nulls 20] | --auto atoms|sparsity|both [--nonzeros 4.2] [--seed 0]
+        How many poles survive seeds, thirds and nulls at other sizes and penalties; with --auto, what --atoms auto and --sparsity auto try and choose.
     detection --out DIR [--seeds 101,102,103] [--rates .005,.01,.02,.03,.05] [--documents 1200]
         Worlds of planted behaviours at several rates: what is found on our coordinates, the reference's, raw gradients, hidden states and tf-idf.
     timeline --out DIR [--seeds 0,1,2] [--documents 800] [--checkpoints 8]
@@ -62,6 +64,7 @@ try
     {
         ["score", .. var rest] => ScoreCommand.Run(new(rest)),
         ["baseline", "tfidf", .. var rest] => TfIdfBaseline.Run(new(rest)),
+        ["table", .. var rest] => TableCommand.Run(new(rest)),
         ["fixture", .. var rest] => FixtureCommand.Run(new(rest)),
         ["spaces", .. var rest] => SpacesCommand.Run(new(rest)),
         ["steps", .. var rest] => StepsCommand.Run(new(rest)),

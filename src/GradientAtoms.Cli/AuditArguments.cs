@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Globalization;
+using GradientAtoms.Certificates;
 using GradientAtoms.DictionaryLearning;
 using GradientAtoms.Runs.Pipeline;
 using GradientAtoms.Runs.Planning;
@@ -20,7 +21,7 @@ internal sealed class AuditArguments
 
     public Option<string?> Atoms { get; } = new("--atoms")
     {
-        Description = "How many atoms the dictionary has; auto is the smaller of 200 and an eighth of the documents. Default auto.",
+        Description = "How many atoms the dictionary has; auto tries sizes and takes the one that leaves the most poles that stay. Default: the smaller of 200 and an eighth of the documents.",
         HelpName = "auto|COUNT",
         CustomParser = result =>
         {
@@ -55,7 +56,22 @@ internal sealed class AuditArguments
 
     public Option<double?> Damping { get; } = Opt.Number("--damping", "DELTA", "Damping of the curvature, relative to its mean eigenvalue. Default .001.", above: 0);
 
-    public Option<double?> Sparsity { get; } = Opt.Number("--sparsity", "ALPHA", "The penalty on codes, 0 to 1. Instead of --nonzeros.", above: 0);
+    public Option<string?> Sparsity { get; } = new("--sparsity")
+    {
+        Description = "The penalty on codes, 0 to 1; auto tries penalties and takes the largest that leaves the most poles that stay. Instead of --nonzeros.",
+        HelpName = "auto|ALPHA",
+        CustomParser = result =>
+        {
+            var text = result.Tokens[^1].Value;
+            if (text == "auto" || (double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out var penalty) && penalty > 0 && double.IsFinite(penalty)))
+            {
+                return text;
+            }
+
+            result.AddError($"--sparsity wants auto or a number above 0, not '{text}'");
+            return null;
+        },
+    };
 
     public Option<double?> Nonzeros { get; } = Opt.Number("--nonzeros", "COUNT", "Atoms a document encodes on, on average; the penalty is searched for. Default 4.2.", above: 0);
 
@@ -155,7 +171,14 @@ internal sealed class AuditArguments
             Damping = Get(Damping) ?? defaults.Damping,
             Center = Get(Center) is { } center ? center == "on" : defaults.Center,
             Residualise = Get(Residualise),
-            Sparsity = Get(Sparsity),
+            Sparsity = Get(Sparsity) is { } penalty and not "auto" ? double.Parse(penalty, NumberStyles.Float, CultureInfo.InvariantCulture) : null,
+            Auto = (Get(Atoms), Get(Sparsity)) switch
+            {
+                ("auto", "auto") => SizeQuestion.Both,
+                ("auto", _) => SizeQuestion.Atoms,
+                (_, "auto") => SizeQuestion.Sparsity,
+                _ => SizeQuestion.None,
+            },
             Nonzeros = Get(Nonzeros) ?? defaults.Nonzeros,
             Gate = Get(Gate),
             Starts = Get(Starts) ?? defaults.Starts,

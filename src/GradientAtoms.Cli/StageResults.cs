@@ -31,6 +31,11 @@ internal static class StageResults
             writer.WriteLine($"self-check {stage}/{check.Name}: {(check.Passed ? "passed" : "FAILED")} ({Plain.Line(check.Detail)})");
         }
 
+        if (result.Stages.FirstOrDefault(stage => stage.Record.Name == "sizes")?.Record.Notes is { } sizes)
+        {
+            writer.WriteLine($"sizes tried: {Plain.Line((string)sizes["why"]!)} (gatoms inspect {run} shows the curve)");
+        }
+
         var adapter = result.Stages.Select(stage => stage.Record).FirstOrDefault(record => record.Name == "adapter")?.Notes;
         if ((bool?)adapter?["changes_nothing"] == true)
         {

@@ -78,9 +78,11 @@ internal static class DetectionCommand
             whitening.Dispose();
         }
 
-        using (var hidden = MeanHiddenStates(session))
+        using (NewDisposeScope())
         {
-            Score("mean hidden state", Learn(hidden));
+            var hidden = MeanHiddenStates.Of(session);
+            hidden -= hidden.mean([0L], keepdim: true);
+            Score("mean hidden state", Learn(hidden / hidden.norm(1, keepdim: true)));
         }
 
         using (var words = TfIdfBaseline.Coordinates(TfIdfBaseline.Gram([.. session.Texts.Select(text => $"{text.Prompt}\n{text.Answer}")]), tasks.Length, centre: true))
@@ -89,22 +91,6 @@ internal static class DetectionCommand
         }
 
         return lines;
-    }
-
-    // Of the tuned model's last layer over the answer's tokens, centred, at length 1; [N, h].
-    private static Tensor MeanHiddenStates(RunSession session)
-    {
-        using var scope = NewDisposeScope();
-        using var noGradient = no_grad();
-        var rows = stack([.. session.Documents.Select(document =>
-        {
-            using var inner = NewDisposeScope();
-            var tokens = tensor(document.Tokens.Select(token => (long)token).ToArray()).unsqueeze(0);
-            var hidden = session.Model.Loaded.Model.HiddenStates(tokens, new() { Adapters = [session.Adapter] })[0]; // [T, h]
-            return hidden[tensor(document.Trained)].mean([0L]).MoveToOuterDisposeScope();
-        })]);
-        rows -= rows.mean([0L], keepdim: true);
-        return (rows / rows.norm(1, keepdim: true)).MoveToOuterDisposeScope();
     }
 
     private static void Print(List<Line> lines, List<double> rates)

@@ -44,6 +44,11 @@ internal static class TimelineCommand
             var adapters = AdapterStage.CheckpointsIn(Path.Combine(options.Out, "adapter")).Select(checkpoint => model.LoadAdapter(checkpoint.Folder)).Append(model.LoadAdapter(Path.Combine(options.Out, "adapter"))).ToList();
             DocumentLosses Losses(params IReadOnlyList<LoraAdapter> at) => DocumentLosses.Compute(model.Loaded.Model, at, documents);
             var losses = adapters.Select(adapter => Losses(adapter)).Prepend(Losses()).ToList();
+            File.WriteAllText(Path.Combine(folder, "losses.json"), JsonSerializer.Serialize(texts.Index().Select(text => new
+            {
+                id = text.Item.Id, prompt = text.Item.Prompt, answer = text.Item.Answer, task = tasks[text.Item.Id], tokens = losses[0].Counts[text.Index],
+                curve = losses.Select(at => Math.Round(at.MeanLogLikelihood(text.Index), 5)),
+            })));
             var counterparts = new Counterparts([.. texts.Select(text => text.Prompt)], losses[0].Counts);
             PresenceCurve Compared(int[] group)
             {

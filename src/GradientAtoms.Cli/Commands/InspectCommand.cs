@@ -100,6 +100,20 @@ internal static class InspectCommand
             });
     }
 
+    private static void Sizes(TextWriter writer, Runs.Formats.TriedSizes sizes)
+    {
+        writer.WriteLine();
+        writer.WriteLine($"sizes tried: {Plain.Line(sizes.Chosen.Why)}");
+        var table = new TextTable("atoms", "penalty", "codes a document", "poles", "beyond chance", "return", "thirds agree", "stay", "different", "documents on them", "").Right(0, 1, 2, 3, 4, 5, 6, 7, 8, 9);
+        foreach (var point in sizes.Points.OrderBy(point => point.Atoms).ThenBy(point => point.Nonzeros))
+        {
+            table.Add(Plain.Count(point.Atoms), Plain.Short(point.Sparsity), Plain.Short(point.Nonzeros), Plain.Count(point.Poles), Plain.Count(point.BeyondChance), Plain.Count(point.Returning), Plain.Count(point.Agreeing), Plain.Count(point.Staying), Plain.Count(point.Distinct), Plain.Percent(point.DocumentShare), sizes.IsChosen(point) ? "chosen" : string.Empty);
+        }
+
+        table.Write(writer);
+        writer.WriteLine();
+    }
+
     private static void Adapters(CommandContext context, string path)
     {
         var others = PeftAdapter.AdaptersIn(path);
@@ -162,10 +176,11 @@ internal static class InspectCommand
     {
         using var run = RunFolder.OpenRead(path);
         var manifest = run.Manifest;
+        var sizes = Runs.Formats.SizesFile.Read(run);
         var atoms = File.Exists(run.PathOf(RunFiles.Atoms)) ? Runs.Formats.AtomsFile.Read(run.PathOf(RunFiles.Atoms)).Count : (int?)null;
         context.Print(
             "gatoms/inspect",
-            new { Kind = "run", Path = path, Finished = manifest.Stages.Count > 0 && manifest.Stages.All(stage => stage.IsDone), Atoms = atoms, manifest.Seed, manifest.Options, manifest.Versions, manifest.ContentHash, Stages = manifest.Stages.Select(stage => new { stage.Name, stage.Status, stage.Seconds, stage.PeakMemoryBytes }) },
+            new { Kind = "run", Path = path, Finished = manifest.Stages.Count > 0 && manifest.Stages.All(stage => stage.IsDone), Atoms = atoms, manifest.Seed, manifest.Options, manifest.Versions, manifest.ContentHash, Sizes = sizes, Stages = manifest.Stages.Select(stage => new { stage.Name, stage.Status, stage.Seconds, stage.PeakMemoryBytes }) },
             writer =>
             {
                 writer.WriteLine($"run {path}{(atoms is { } count ? $": {Plain.Count(count)} atoms" : string.Empty)}");
@@ -176,6 +191,11 @@ internal static class InspectCommand
                 }
 
                 table.Write(writer);
+                if (sizes is not null)
+                {
+                    Sizes(writer, sizes);
+                }
+
                 writer.WriteLine($"content hash {manifest.ContentHash}");
             });
     }

@@ -1,3 +1,4 @@
+using GradientAtoms.Certificates;
 using GradientAtoms.DictionaryLearning;
 using GradientAtoms.Runs.Planning;
 
@@ -50,6 +51,9 @@ public sealed record AuditOptions
 
     /// <summary>Atoms; null: the smaller of 200 and an eighth of the documents.</summary>
     public int? Atoms { get; init; }
+
+    /// <summary>What is found by trying sizes, instead of <see cref="Atoms"/> or <see cref="Sparsity"/>: see <see cref="SizeSearch"/>.</summary>
+    public SizeQuestion Auto { get; init; } = SizeQuestion.None;
 
     /// <summary>How gradients are kept.</summary>
     public CoordinateKind Coordinates { get; init; } = CoordinateKind.Auto;

@@ -11,7 +11,7 @@ public sealed record AuditResult(IReadOnlyList<StageOutcome> Stages)
     public bool NothingToDo => Stages.All(stage => stage.Decision.Reuse);
 }
 
-/// <summary>Joins the stages: documents, plan, adapter, gradients and curvature, coordinates, dictionary, certificates, atoms, tokens, report.</summary>
+/// <summary>Joins the stages: documents, plan, adapter, gradients and curvature, coordinates, sizes where they are asked for, dictionary, certificates, atoms, tokens, report.</summary>
 public static class AuditPipeline
 {
     /// <summary>Runs an audit, or goes on with one.</summary>
@@ -62,6 +62,7 @@ public static class AuditPipeline
         (AuditStop.Adapter, () => AdapterStage.Create(options, model)),
         (AuditStop.Gradients, () => GradientsStage.Create(options, model, PlanStage.Read(run))),
         (AuditStop.Coordinates, () => CoordinatesStage.Create(options, model, PlanStage.Read(run).Kind)),
+        .. SizesStage.IsAsked(options) ? [(null, () => SizesStage.Create(options))] : Array.Empty<(AuditStop?, Func<Stage>)>(),
         (AuditStop.Dictionary, () => DictionaryStage.Create(options)),
         (AuditStop.Certificates, () => CertificatesStage.Create(options)),
         (AuditStop.Atoms, () => AtomsStage.Create(model)),

@@ -1,3 +1,4 @@
+using GradientAtoms.Certificates;
 using GradientAtoms.Gradients;
 using GradientAtoms.Models;
 using GradientAtoms.Models.Adapters;
@@ -23,7 +24,8 @@ public static class AuditPlan
         ModelParameters = model.ParameterCount,
         VocabularySize = model.VocabularySize,
         Layout = Layout(options, model),
-        Atoms = options.Atoms ?? Math.Clamp((int)(documents.Count * (1 - options.HeldOut)) / 8, 1, 200),
+        Atoms = options.Auto is SizeQuestion.Atoms or SizeQuestion.Both ? SizesStage.Likely(options, (int)(documents.Count * (1 - options.HeldOut))).Max() : SizesStage.UsualAtoms(options, (int)(documents.Count * (1 - options.HeldOut))),
+        SizeTrials = SizesStage.IsAsked(options) ? [.. SizesStage.Likely(options, (int)(documents.Count * (1 - options.HeldOut)))] : [],
         Starts = options.Starts,
         Nulls = options.Nulls,
         Coordinates = options.Coordinates,

@@ -19,7 +19,7 @@ internal static class DictionaryStage
         Name = Name,
         Version = CodeVersion,
         Options = RunJson.Of(options, "atoms", "sparsity", "nonzeros", "codes", "gate", "starts", "seed"),
-        DependsOn = [DocumentsStage.Name, GradientsStage.Name, CoordinatesStage.Name],
+        DependsOn = [DocumentsStage.Name, GradientsStage.Name, CoordinatesStage.Name, .. SizesStage.IsAsked(options) ? [SizesStage.Name] : Array.Empty<string>()],
         Run = context => Run(context, options),
     };
 
@@ -30,13 +30,14 @@ internal static class DictionaryStage
         using var file = SafetensorsFile.Open(context.Folder.Need(CoordinatesStage.File));
         var rows = file.ReadRaw("rows"); // [N, k]
         var learnt = rows[tensor(learning)]; // [documents learnt from, k]
-        var atomCount = options.Atoms ?? Math.Max(1, Math.Min(200, (int)learnt.shape[0] / 8));
+        var chosen = SizesStage.IsAsked(options) ? SizesStage.Chosen(context) : null;
+        var atomCount = chosen?.Atoms ?? SizesStage.UsualAtoms(options, (int)learnt.shape[0]);
         using var dictionary = DictionaryLearner.Learn(
             learnt,
             new()
             {
                 AtomCount = atomCount,
-                Sparsity = options.Sparsity,
+                Sparsity = chosen is null ? options.Sparsity : chosen.Sparsity,
                 TargetNonzeros = options.Nonzeros,
                 Codes = options.Codes,
                 Gate = options.Gate,

@@ -31,7 +31,7 @@ internal static class PlanStage
     {
         Name = Name,
         Version = CodeVersion,
-        Options = RunJson.Of(options, "coordinates", "sketch_size", "sample_share", "atoms", "held_out", "batch_tokens", "rank", "target_modules", "epochs"),
+        Options = RunJson.Of(options, [.. (string[])["coordinates", "sketch_size", "sample_share", "atoms", "held_out", "batch_tokens", "rank", "target_modules", "epochs"], .. SizesStage.IsAsked(options) ? ["auto"] : Array.Empty<string>()]),
         DependsOn = [DocumentsStage.Name],
         Inputs = [.. model.TextInputs, .. options.Adapter is { } folder ? ExternalInput.FilesOf("adapter", folder, "adapter_config.json") : []],
         Run = context => Run(context, options, model),

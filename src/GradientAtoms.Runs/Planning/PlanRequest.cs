@@ -57,6 +57,9 @@ public sealed record PlanRequest
     /// <summary>Atoms, K.</summary>
     public required int Atoms { get; init; }
 
+    /// <summary>Atoms of each size that is tried before, where the number of atoms or the penalty is found so.</summary>
+    public IReadOnlyList<int> SizeTrials { get; init; } = [];
+
     /// <summary>Starts of the learner.</summary>
     public int Starts { get; init; } = 1;
 

@@ -202,7 +202,17 @@ public static class Planner
             stages.Add(new("coordinates", gram + Disk(documents, rowSize), RuntimeBytes + (documents * documents * 8 * 4) + (2 * tile)));
         }
 
-        var learner = (CodesSeconds * documents) + (LearnerFlops * documents * dictionarySize * atoms / speeds.MatrixFlops);
+        double Learner(long size) => (CodesSeconds * documents) + (LearnerFlops * documents * dictionarySize * size / speeds.MatrixFlops);
+        if (request.SizeTrials.Count > 0)
+        {
+            // Half of the rounds.
+            var draws = 4 * 8.0 * documents * dictionarySize * Math.Min(documents, dictionarySize) / speeds.MatrixFlops;
+            stages.Add(new(Pipeline.SizesStage.Name,
+                request.SizeTrials.Sum(size => (Certificates.SizeSearch.DictionariesOfTrial * ((Learner(size) / 2) + (ScoreSeconds * documents * size))) + draws),
+                RuntimeBytes + (4 * 8 * documents * dictionarySize)));
+        }
+
+        var learner = Learner(atoms);
         stages.Add(new("dictionary", request.Starts * learner,
             RuntimeBytes + (((2 * documents * dictionarySize) + (3 * atoms * dictionarySize) + (4 * documents * atoms)) * 4)));
         if (request.Nulls > 0)

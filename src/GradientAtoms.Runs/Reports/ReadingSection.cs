@@ -12,6 +12,7 @@ internal static class ReadingSection
     {
         page.Append("<section aria-labelledby=\"reading\">\n<h2 id=\"reading\">What was read</h2>\n");
         WriteCounts(page, data);
+        WriteSizes(page, data.Dictionary?.Sizes);
         WriteRejected(page, data.Reading);
         WriteTuning(page, data.Tuning);
         WriteChecks(page, data);
@@ -59,6 +60,34 @@ internal static class ReadingSection
                 page.Append($"<tr><th scope=\"row\">{name}</th><td>{value}</td></tr>\n");
             }
         }
+    }
+
+    private static void WriteSizes(StringBuilder page, Formats.TriedSizes? sizes)
+    {
+        if (sizes is null)
+        {
+            return;
+        }
+
+        page.Append($"<details>\n<summary>Sizes tried: {Html.Count(sizes.Chosen.Atoms)} atoms chosen</summary>\n<p>{Html.Escape(sizes.Chosen.Why)}. A pole stays where it is beyond chance, returns under a seed of its own, and dictionaries of disjoint thirds of the documents agree on it.</p>\n<div class=\"wrap\"><table><caption>Poles that stay, by atoms and penalty</caption><thead><tr>");
+        foreach (var heading in (string[])["Atoms", "Penalty", "Codes a document", "Poles", "Beyond chance", "Return", "Thirds agree", "Stay", "Different", "Documents on them"])
+        {
+            page.Append($"<th scope=\"col\" class=\"n\">{heading}</th>");
+        }
+
+        page.Append("</tr></thead><tbody>\n");
+        foreach (var point in sizes.Points.OrderBy(point => point.Atoms).ThenBy(point => point.Nonzeros))
+        {
+            page.Append($"<tr><th scope=\"row\" class=\"n\">{Html.Count(point.Atoms)}{(sizes.IsChosen(point) ? " (chosen)" : string.Empty)}</th><td class=\"n\">{Html.Number(point.Sparsity)}</td><td class=\"n\">{Html.Number(point.Nonzeros)}</td>");
+            foreach (var count in (int[])[point.Poles, point.BeyondChance, point.Returning, point.Agreeing, point.Staying, point.Distinct])
+            {
+                page.Append($"<td class=\"n\">{Html.Count(count)}</td>");
+            }
+
+            page.Append($"<td class=\"n\">{Html.Percent(point.DocumentShare)}</td></tr>\n");
+        }
+
+        page.Append("</tbody></table></div>\n</details>\n");
     }
 
     private static void WriteRejected(StringBuilder page, ReportReading reading)

@@ -43,7 +43,7 @@ internal static class ReportBuilder
             Tuning = Tuning(notes),
             SelfChecks = [.. run.Manifest.Stages.SelectMany(stage => stage.Checks)],
             Coverage = Coverage(notes),
-            Dictionary = Dictionary(notes, options),
+            Dictionary = Dictionary(notes, options, SizesFile.Read(run)),
             Atoms = atoms,
             Map = Map(run, atoms),
             Labels = LabelsFile.Read(run),
@@ -96,7 +96,7 @@ internal static class ReportBuilder
         }
         : null;
 
-    private static ReportDictionary? Dictionary(StageNotes notes, JsonObject options) => notes.Number("dictionary", "atoms") is { } atoms
+    private static ReportDictionary? Dictionary(StageNotes notes, JsonObject options, TriedSizes? sizes) => notes.Number("dictionary", "atoms") is { } atoms
         ? new((int)atoms, notes.Number("dictionary", "sparsity") ?? 0, notes.Number("dictionary", "nonzeros") ?? 0)
         {
             Codes = (string?)options["codes"],
@@ -104,6 +104,7 @@ internal static class ReportBuilder
             HeldOutExplainedShare = notes.Number("dictionary", "held_out_explained_share"),
             Objective = notes.Number("dictionary", "objective"),
             DualityGap = notes.Number("dictionary", "duality_gap"),
+            Sizes = sizes,
         }
         : null;
 

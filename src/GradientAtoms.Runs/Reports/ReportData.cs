@@ -167,6 +167,9 @@ public sealed record ReportDictionary(int AtomCount, double Sparsity, double Non
 
     /// <summary>The codes' duality gap, relative to the objective.</summary>
     public double? DualityGap { get; init; }
+
+    /// <summary>The sizes that were tried before; null where none were.</summary>
+    public Formats.TriedSizes? Sizes { get; init; }
 }
 
 /// <summary>A line of the energy ledger: what one step kept.</summary>

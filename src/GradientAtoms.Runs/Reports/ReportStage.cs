@@ -20,7 +20,7 @@ internal static class ReportStage
         {
             Name = Name,
             Options = shown,
-            DependsOn = ["documents", "adapter", "gradients", "coordinates", "dictionary", "certificates", "atoms", "tokens", .. TimelineStage.IsThere(run) ? [TimelineStage.Name] : Array.Empty<string>()],
+            DependsOn = ["documents", "adapter", "gradients", "coordinates", "dictionary", "certificates", "atoms", "tokens", .. SizesStage.IsAsked(options) ? [SizesStage.Name] : Array.Empty<string>(), .. TimelineStage.IsThere(run) ? [TimelineStage.Name] : Array.Empty<string>()],
             Inputs = File.Exists(run.PathOf(Labels.LabelsFile.Name)) ? [new("labels", run.PathOf(Labels.LabelsFile.Name))] : [],
             Run = context =>
             {

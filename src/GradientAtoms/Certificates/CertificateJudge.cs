@@ -17,7 +17,7 @@ internal static class CertificateJudge
         var gains = new NullCurve(everyNull.Where(pole => pole.Gain is not null).Select(pole => (pole.Documents, pole.Gain!.Value)));
         double[] scores = [.. poles.Select(pole => separations.Score(pole.Documents, pole.Separation))];
         var decoys = DecoyScores(nulls);
-        var (fdr, familyWise) = (DecoyTest.FalseDiscoveryRates(scores, decoys), DecoyTest.FamilyWiseRates(scores, decoys));
+        var (fdr, familyWise) = (DecoyTest.FalseDiscoveryRates(scores, decoys, options.IsEstimate ? 0 : 1), DecoyTest.FamilyWiseRates(scores, decoys));
         var isBeyond = familyWise.Length > 0 && familyWise.Min() <= options.MaximumRate;
         var cuts = units.Where(unit => unit is { Kind: "cut", Agreements: not null }).ToArray();
         return [.. poles.Select((pole, place) =>

@@ -38,4 +38,7 @@ public sealed record CertificateOptions
 
     /// <summary>The run's seed.</summary>
     public required long Seed { get; init; }
+
+    /// <summary>Whether false discovery rates are estimates, without the 1 that makes them hold of few nulls: where dictionaries are only compared.</summary>
+    internal bool IsEstimate { get; init; }
 }

@@ -48,6 +48,7 @@ public sealed class Certifier : IDisposable
     private readonly DictionaryOptions _rules;
     private readonly CertificateOptions _options;
     private readonly IReadOnlyList<PoleStatistic> _poles;
+    private readonly bool _ownsNulls;
     private NullRows? _nulls;
 
     /// <summary>Looks at the dictionary's poles.</summary>
@@ -57,9 +58,15 @@ public sealed class Certifier : IDisposable
     /// <param name="options">What is to be done.</param>
     /// <exception cref="ArgumentException">The penalty is not given.</exception>
     public Certifier(Tensor rows, Tensor atoms, DictionaryOptions rules, CertificateOptions options)
+        : this(rows, atoms, rules, options, nulls: null)
+    {
+    }
+
+    /// <summary>The same with nulls of these rows, which stay the caller's.</summary>
+    internal Certifier(Tensor rows, Tensor atoms, DictionaryOptions rules, CertificateOptions options, NullRows? nulls)
     {
         var sparsity = rules.Sparsity ?? throw new ArgumentException("the penalty that was used is needed", nameof(rules));
-        (_rows, _atoms, _options) = (rows, atoms, options);
+        (_rows, _atoms, _options, _nulls, _ownsNulls) = (rows, atoms, options, nulls, nulls is null);
         _rules = rules with { Starts = 1, Gate = null, ToleratesDegenerate = true }; // the penalty's codes decide which poles there are
         var codes = SparseCoder.Encode(rows, atoms, new() { Sparsity = sparsity, Codes = rules.Codes }).Codes;
         _poles = PoleStatistics.Of(rows, codes, options);
@@ -116,7 +123,11 @@ public sealed class Certifier : IDisposable
     public IReadOnlyList<PoleCertificate> Judge(IReadOnlyList<CertificateUnit> units) => CertificateJudge.Judge(_poles, units, _options);
 
     /// <inheritdoc/>
-    public void Dispose() => _nulls?.Dispose();
+    public void Dispose()
+    {
+        if (_ownsNulls)
+            _nulls?.Dispose();
+    }
 
     private CertificateUnit Null(long seed, bool isCut, CancellationToken cancellationToken)
     {

@@ -10,8 +10,9 @@ internal static class DecoyTest
     /// </summary>
     /// <param name="targets">Scores of the poles.</param>
     /// <param name="decoys">Scores of the null poles, a list a null.</param>
+    /// <param name="added">The one.</param>
     /// <returns>One a target, 0 to 1.</returns>
-    public static double[] FalseDiscoveryRates(IReadOnlyList<double> targets, IReadOnlyList<IReadOnlyList<double>> decoys)
+    public static double[] FalseDiscoveryRates(IReadOnlyList<double> targets, IReadOnlyList<IReadOnlyList<double>> decoys, double added = 1)
     {
         var rates = new double[targets.Count];
         double[] pooled = [.. decoys.SelectMany(scores => scores).OrderDescending()];
@@ -24,7 +25,7 @@ internal static class DecoyTest
             while (place > 0 && above < order.Length && targets[order[order.Length - above - 1]] == score)
                 above++; // of equal scores all pass together
             var passing = pooled.TakeWhile(decoy => decoy >= score).Count();
-            smallest = Math.Min(smallest, (1.0 + passing) / Math.Max(1, decoys.Count) / above);
+            smallest = Math.Min(smallest, (added + passing) / Math.Max(1, decoys.Count) / above);
             rates[order[place]] = smallest;
         }
 
