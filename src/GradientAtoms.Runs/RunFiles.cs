@@ -27,6 +27,9 @@ public static class RunFiles
     /// <summary>The atoms as people read them.</summary>
     public const string Atoms = "atoms.json";
 
+    /// <summary>The atoms as directions of the weights, where that is known.</summary>
+    public const string Lifted = "lifted.safetensors";
+
     /// <summary>The report.</summary>
     public const string Report = "report.html";
 }

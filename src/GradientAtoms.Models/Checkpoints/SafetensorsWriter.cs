@@ -84,7 +84,7 @@ public sealed class SafetensorsStreamWriter : IDisposable
         }
 
         var beside = $"{path}.{Environment.ProcessId}.{Guid.NewGuid():N}.tmp";
-        var handle = File.OpenHandle(beside, FileMode.CreateNew, FileAccess.Write, FileShare.None, FileOptions.None);
+        var handle = File.OpenHandle(beside, FileMode.CreateNew, FileAccess.Write, FileShare.Read, FileOptions.None);
         try
         {
             RandomAccess.Write(handle, header, 0);

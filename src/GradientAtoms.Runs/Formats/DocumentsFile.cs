@@ -27,9 +27,6 @@ public sealed record DocumentRow
     /// <summary>‖g‖; null where it was not computed.</summary>
     public double? GradientNorm { get; init; }
 
-    /// <summary>‖w‖, of the whitened gradient; null where it was not computed.</summary>
-    public double? WhitenedNorm { get; init; }
-
     /// <summary><c>train</c> or <c>held_out</c>; null for a document that is not used.</summary>
     public string? Split { get; init; }
 
@@ -55,12 +52,11 @@ public static class DocumentsFile
     private static readonly DataField TruncatedTokens = new("truncated_tokens", typeof(int), isNullable: false);
     private static readonly DataField Loss = new("loss", typeof(double), isNullable: true);
     private static readonly DataField GradientNorm = new("gradient_norm", typeof(double), isNullable: true);
-    private static readonly DataField WhitenedNorm = new("whitened_norm", typeof(double), isNullable: true);
     private static readonly DataField Split = new("split", typeof(string), isNullable: true);
     private static readonly DataField Status = new("status", typeof(string), isNullable: false);
     private static readonly DataField Reason = new("reason", typeof(string), isNullable: true);
     private static readonly DataField DuplicateOf = new("duplicate_of", typeof(string), isNullable: true);
-    private static readonly ParquetSchema Schema = new(Id, SourceRow, Tokens, TrainedTokens, TruncatedTokens, Loss, GradientNorm, WhitenedNorm, Split, Status, Reason, DuplicateOf);
+    private static readonly ParquetSchema Schema = new(Id, SourceRow, Tokens, TrainedTokens, TruncatedTokens, Loss, GradientNorm, Split, Status, Reason, DuplicateOf);
 
     /// <summary>Writes the file: the same rows give the same bytes.</summary>
     /// <param name="stream">Where to; left open.</param>
@@ -102,7 +98,6 @@ public static class DocumentsFile
                 await Integers(group, TruncatedTokens, chunk, row => row.TruncatedTokens).ConfigureAwait(false);
                 await Numbers(group, Loss, chunk, row => row.Loss).ConfigureAwait(false);
                 await Numbers(group, GradientNorm, chunk, row => row.GradientNorm).ConfigureAwait(false);
-                await Numbers(group, WhitenedNorm, chunk, row => row.WhitenedNorm).ConfigureAwait(false);
                 await Words(group, Split, chunk, row => row.Split).ConfigureAwait(false);
                 await Words(group, Status, chunk, row => row.Status).ConfigureAwait(false);
                 await Words(group, Reason, chunk, row => row.Reason).ConfigureAwait(false);
@@ -167,7 +162,7 @@ public static class DocumentsFile
         }
 
         var (ids, sourceRows, tokens, trained, truncated) = (await Words(Id).ConfigureAwait(false), await Integers(SourceRow).ConfigureAwait(false), await Integers(Tokens).ConfigureAwait(false), await Integers(TrainedTokens).ConfigureAwait(false), await Integers(TruncatedTokens).ConfigureAwait(false));
-        var (losses, norms, whitened) = (await Numbers(Loss).ConfigureAwait(false), await Numbers(GradientNorm).ConfigureAwait(false), await Numbers(WhitenedNorm).ConfigureAwait(false));
+        var (losses, norms) = (await Numbers(Loss).ConfigureAwait(false), await Numbers(GradientNorm).ConfigureAwait(false));
         var (splits, statuses, reasons, originals) = (await Words(Split).ConfigureAwait(false), await Words(Status).ConfigureAwait(false), await Words(Reason).ConfigureAwait(false), await Words(DuplicateOf).ConfigureAwait(false));
         for (var row = 0; row < count; row++)
         {
@@ -180,7 +175,6 @@ public static class DocumentsFile
                 TruncatedTokens = truncated[row],
                 Loss = losses[row],
                 GradientNorm = norms[row],
-                WhitenedNorm = whitened[row],
                 Split = splits[row],
                 Status = statuses[row] ?? throw new InvalidDataException($"row {row} has no status"),
                 Reason = reasons[row],

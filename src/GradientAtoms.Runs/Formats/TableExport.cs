@@ -109,12 +109,12 @@ public static class TableExport
         ExportTable.Codes => ([Text("document"), Text("atom"), new("code", typeof(float))], Codes(run)),
         ExportTable.Documents => (
             [
-                Text("id"), Count("source_row"), Count("tokens"), Count("trained_tokens"), Count("truncated_tokens"), Number("loss"), Number("gradient_norm"), Number("whitened_norm"),
+                Text("id"), Count("source_row"), Count("tokens"), Count("trained_tokens"), Count("truncated_tokens"), Number("loss"), Number("gradient_norm"),
                 Text("split", isNullable: true), Text("status"), Text("reason", isNullable: true), Text("duplicate_of", isNullable: true),
             ],
             DocumentsFile.Read(run.Need(RunFiles.Documents)).Select(row => new object?[]
             {
-                row.Id, row.SourceRow, row.Tokens, row.TrainedTokens, row.TruncatedTokens, row.Loss, row.GradientNorm, row.WhitenedNorm, row.Split, row.Status, row.Reason, row.DuplicateOf,
+                row.Id, row.SourceRow, row.Tokens, row.TrainedTokens, row.TruncatedTokens, row.Loss, row.GradientNorm, row.Split, row.Status, row.Reason, row.DuplicateOf,
             })),
         ExportTable.Atoms => (
             [

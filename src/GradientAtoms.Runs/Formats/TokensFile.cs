@@ -55,7 +55,7 @@ public static class TokensFile
     public static IReadOnlyList<string> ReadModules(RunFolder run)
     {
         using var reader = Open(run, out var path);
-        return Header(reader, path).Modules;
+        return ReadHeader(reader, path).Modules;
     }
 
     /// <summary>Every line, pole by pole in the order of <c>atoms.json</c>, a pole's strongest document first.</summary>
@@ -63,7 +63,7 @@ public static class TokensFile
     public static IEnumerable<TokenEvidence> Read(RunFolder run)
     {
         using var reader = Open(run, out var path);
-        var modules = Header(reader, path).Modules.Count;
+        var modules = ReadHeader(reader, path).Modules.Count;
         while (reader.ReadLine() is { } line)
         {
             yield return Parse<TokenEvidence>(line, path) is { Pole: not null, Document: not null, Tokens: not null } evidence
@@ -74,9 +74,11 @@ public static class TokensFile
         }
     }
 
-    internal static string Render(IReadOnlyList<string> modules, IEnumerable<TokenEvidence> lines) =>
-        JsonSerializer.Serialize(new TokensHeader(SchemaName, NewestVersion, modules), RunJson.Compact) + "\n"
-        + string.Concat(lines.Select(line => JsonSerializer.Serialize(line, RunJson.Compact) + "\n"));
+    /// <summary>The first line, with its end.</summary>
+    internal static string Header(IReadOnlyList<string> modules) => JsonSerializer.Serialize(new TokensHeader(SchemaName, NewestVersion, modules), RunJson.Compact) + "\n";
+
+    /// <summary>Any other line, with its end.</summary>
+    internal static string Line(TokenEvidence evidence) => JsonSerializer.Serialize(evidence, RunJson.Compact) + "\n";
 
     private static StreamReader Open(RunFolder run, out string path)
     {
@@ -84,7 +86,7 @@ public static class TokensFile
         return new(FormatGuard.Open(path = run.Need(Name)));
     }
 
-    private static TokensHeader Header(StreamReader reader, string path)
+    private static TokensHeader ReadHeader(StreamReader reader, string path)
     {
         var header = Parse<TokensHeader>(reader.ReadLine() ?? "", path);
         return header is not { Schema: SchemaName, Modules: not null } ? throw FormatGuard.Damaged(path, $"does not begin with {SchemaName}")

@@ -2,6 +2,7 @@ using GradientAtoms.Atoms;
 using GradientAtoms.Coordinates;
 using GradientAtoms.Localisation;
 using GradientAtoms.Models.Adapters;
+using GradientAtoms.Runs.Formats;
 using GradientAtoms.Runs.Stages;
 using static TorchSharp.torch;
 
@@ -36,9 +37,18 @@ internal sealed record LiftedChange(StartingPoint Start, ChangeInMetric Euclidea
 /// <summary>Brings atoms back to the weights once, and looks at them in every way as their maps go by.</summary>
 internal static class AtomLift
 {
-    private const int SampledDocuments = 128;
+    /// <summary>Documents that the modules' figures are taken over, at most.</summary>
+    public const int SampledDocuments = 128;
 
+    /// <summary>Lifts, looks, and writes the lifted directions to a file (see <see cref="LiftedFile"/>).</summary>
     public static LiftedAtoms Compute(StageContext context, ModelFiles model, LoraAdapter adapter, GramCoordinates coordinates, Tensor atoms, AtomShares shares)
+    {
+        LiftedAtoms? lifted = null;
+        context.WriteFile(RunFiles.Lifted, path => lifted = Compute(path, context, model, adapter, coordinates, atoms, shares));
+        return lifted!;
+    }
+
+    private static LiftedAtoms Compute(string path, StageContext context, ModelFiles model, LoraAdapter adapter, GramCoordinates coordinates, Tensor atoms, AtomShares shares)
     {
         using var scope = NewDisposeScope();
         var layout = model.LayoutOf(adapter);
@@ -57,6 +67,7 @@ internal static class AtomLift
         var directions = count + (int)controls.shape[0];
         using var change = start is null ? null : new WeightChange(whitening, bases.Rotate(start.Change.unsqueeze(0))[0], directions);
         var products = zeros([rows.RowCount], dtype: ScalarType.Float64);
+        using var file = LiftedFile.Create(path, layout, weights.narrow(0, 0, count));
         var byMap = new List<double[]>();
         RowCombination.Stream(
             rows,
@@ -67,12 +78,14 @@ internal static class AtomLift
                 var white = part.narrow(0, 0, energies) * whitening.Scale.narrow(0, map.Offset, map.Size);
                 byMap.Add(white.square().sum(1, type: ScalarType.Float64).data<double>().ToArray());
                 tally.AddEnergy(map, bases, white.narrow(0, 0, count));
+                LiftedFile.Append(file, map, bases, whitening, white.narrow(0, 0, count));
                 change?.Add(map, cat([part.narrow(0, 0, count), part.narrow(0, energies, directions - count)], 0));
             },
             change is null ? null : tile => products.add_(change.Products(tile)),
             context.Progress,
             context.CancellationToken);
 
+        file.Complete();
         var modules = layout.Maps.Select(map => map.ModuleName).Distinct(StringComparer.Ordinal).ToList();
         var (parts, explained) = ByModule([.. layout.Maps.Select(map => modules.IndexOf(map.ModuleName))], modules, byMap, count, (int)sampled.shape[0]);
         return new(

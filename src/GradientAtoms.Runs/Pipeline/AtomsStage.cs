@@ -20,8 +20,8 @@ internal static class AtomsStage
     {
         Name = Name,
 
-        // Runs from before there were confounders (2), places, structure and the account of the weights (3), or keywords of prompts and answers apart (4) get them when the audit is run again.
-        Version = 4,
+        // Runs from before there were confounders (2), places, structure and the account of the weights (3), keywords of prompts and answers apart (4), or lifted directions (5) get them when the audit is run again.
+        Version = 5,
         DependsOn = [DocumentsStage.Name, AdapterStage.Name, GradientsStage.Name, CoordinatesStage.Name, DictionaryStage.Name, CertificatesStage.Name],
         Run = context => Run(context, model),
     };

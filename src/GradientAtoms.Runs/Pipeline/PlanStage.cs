@@ -72,11 +72,10 @@ internal static class PlanStage
     private static void Predict(StageContext context, PlanRequest request)
     {
         var plan = Planner.Plan(request with { Budget = Budget.Unlimited });
-        string StageOf(PlannedStage planned) => planned.Name switch { "tune" => AdapterStage.Name, "sample" => GradientsStage.Name, var name => name };
-        context.Notes["predicted"] = new JsonObject([.. plan.Stages.GroupBy(StageOf, StringComparer.Ordinal).Select(stage => KeyValuePair.Create<string, JsonNode?>(stage.Key, new JsonObject
+        context.Notes["predicted"] = new JsonObject([.. plan.Stages.Select(stage => KeyValuePair.Create<string, JsonNode?>(stage.Name, new JsonObject
         {
-            ["seconds"] = Math.Round(stage.Sum(part => part.Seconds), 1),
-            ["memory_bytes"] = stage.Max(part => part.MemoryBytes),
+            ["seconds"] = Math.Round(stage.Seconds, 1),
+            ["memory_bytes"] = stage.MemoryBytes,
         }))]);
         context.Notes["predicted_disk_bytes"] = plan.DiskBytes;
     }

@@ -63,9 +63,18 @@ public sealed class RotatedRows : IRowSource, IDisposable
     public Tensor ReadColumns(long first, long count)
     {
         using var scope = NewDisposeScope();
-        var stacked = cat([.. _shards.Select(shard => shard.ReadRows(TensorName, 0, shard.Entry(TensorName).Shape[0], first, count))]); // in the order of the shards
-        var columns = empty_like(stacked);
-        return columns.index_copy_(0, tensor(_order, dtype: ScalarType.Int64), stacked).MoveToOuterDisposeScope();
+        var columns = empty([RowCount, count], dtype: ScalarType.Float32);
+        var next = 0;
+        foreach (var shard in _shards)
+        {
+            // A shard at a time, so that the columns are in memory once.
+            using var own = NewDisposeScope();
+            var part = shard.ReadRows(TensorName, 0, shard.Entry(TensorName).Shape[0], first, count);
+            columns.index_copy_(0, tensor(_order.AsSpan(next, (int)part.shape[0]).ToArray(), dtype: ScalarType.Int64), part);
+            next += (int)part.shape[0];
+        }
+
+        return columns.MoveToOuterDisposeScope();
     }
 
     /// <inheritdoc/>

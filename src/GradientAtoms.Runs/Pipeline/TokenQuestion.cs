@@ -47,11 +47,14 @@ public static class TokenQuestion
         }
 
         var direction = session.AtomRows.narrow(0, atom.Row, 1);
-        var lifted = LiftedDirections.Natural(session.Rows, session.Bases, session.Whitening, session.Coordinates, direction, progress, cancellationToken); // [1, d]
+        using var file = LiftedFile.Find(session.Folder);
+        var lifted = file?.ReadWhole(session.Layout, atom.Row).unsqueeze(0)
+            ?? LiftedDirections.Natural(session.Rows, session.Bases, session.Whitening, session.Coordinates, direction, progress, cancellationToken); // [1, d]
+        var directions = new DirectionsInMemory(lifted);
         var source = new AdapterGradientSource(session.Model.Loaded.Model, session.Adapter);
         DocumentDirection[] pair = [new(index, 0)];
-        var split = TokenSplits.ByPosition(source, documents, pair, lifted, session.BatchTokens, progress, cancellationToken)[0];
-        var loss = byLoss ? TokenSplits.ByLoss(session.Model.Loaded.Model, session.Adapter, session.Layout, documents, pair, lifted, session.BatchTokens, progress, cancellationToken)[0] : null;
+        var split = TokenSplits.ByPosition(source, documents, pair, directions, session.BatchTokens, progress, cancellationToken)[0];
+        var loss = byLoss ? TokenSplits.ByLoss(session.Model.Loaded.Model, session.Adapter, session.Layout, documents, pair, directions, session.BatchTokens, progress, cancellationToken)[0] : null;
         var scale = found.Sign / session.Coordinates.Norms[index].item<double>();
         var lines = new TokenLines(session.Model.Loaded.Tokenizer, documents, session.Layout);
         var network = new NetworkPlaces(session.Layout, session.Model.Loaded.Model.LinearModules);

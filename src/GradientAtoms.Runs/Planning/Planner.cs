@@ -1,4 +1,5 @@
 using System.Globalization;
+using GradientAtoms.Coordinates;
 
 namespace GradientAtoms.Runs.Planning;
 
@@ -10,7 +11,6 @@ public static class Planner
 
     private const long Gib = 1L << 30;
     private const long RuntimeBytes = 550L << 20; // An allowance for .NET and libtorch before the first tensor, and for memory that is free but kept.
-    private const long TileColumns = 16_384; // of all rows, in memory at a time while they are streamed
     private const int SmallestSketch = 4096;
 
     // A start of the learner: floating-point operations for each entry of [N, k] and atom, and seconds a document for its codes.
@@ -23,6 +23,20 @@ public static class Planner
 
     // Eigenvectors of a symmetric matrix in float64, in float32 operations for each n³.
     private const double EigenFlops = 18;
+
+    // The same for coordinates: eigenvectors of all documents' products, and products in float64 of what they take.
+    private const double CoordinateEigenFlops = 30;
+
+    // Seconds for each number of a lifted direction that is whitened, squared and turned, and for what is looked up of an atom's documents and words.
+    private const double LookSeconds = 2e-8;
+    private const double AtomSeconds = 0.02;
+
+    // Poles with enough documents, and certified ones among them: 1.3 and .29 in the audit of docs/experiments.md, 2 and .67 in the demo.
+    private const double PolesPerAtom = 1.5;
+    private const double CertifiedShare = 0.45;
+
+    // Fewer certify nothing.
+    private const int LeastNulls = 19;
 
     // Dictionaries learnt for certificates beside the nulls: other seeds, and parts of the documents.
     private const int OtherDictionaries = 8;
@@ -151,6 +165,7 @@ public static class Planner
                 new(RunFiles.Curvature, curvature + (isSketch ? parameters * 8 : 0), Temporary: false), // of a sketch the sample's λ too
                 new(Pipeline.CoordinatesStage.File, (documents * dictionarySize * (isSketch ? 4 : 12)) + (isSketch ? 0 : documents * documents * 8), Temporary: false),
                 new(RunFiles.Dictionary, atoms * dictionarySize * 4, Temporary: false),
+                .. isSketch ? (PlannedFile[])[] : [new(RunFiles.Lifted, atoms * ((parameters * 4) + (documents * 8)), Temporary: false)],
                 new("adapter", parameters * (request.TuneEpochs > 0 ? 8 : 4), Temporary: false),
                 new("codes, documents, atoms, report", 65536 + (request.Tokens * 16) + (documents * 400) + (atoms * 8192), Temporary: false),
             ],
@@ -171,7 +186,7 @@ public static class Planner
         var pass = PassSeconds(request);
         var covariance = CovarianceEntries(request) * 8;
         var inPass = modelBytes + ActivationBytes(request) + (block * parameters * 4);
-        var tile = documents * Math.Min(TileColumns, rowSize) * 4;
+        var tile = documents * Math.Min(RowTile.ColumnsOf(documents), request.Layout.Maps.Max(map => map.Size)) * 4;
         double Disk(long count, long size) => count * size * 4 / speeds.DiskBytes;
 
         // Rotation Q_Sᵀ G Q_A of a document: o·o·i + o·i·i multiplications and additions a map.
@@ -179,7 +194,7 @@ public static class Planner
         var stages = new List<PlannedStage>();
         if (request.TuneEpochs > 0)
         {
-            stages.Add(new("tune", pass * request.TuneEpochs, inPass + (parameters * 16)));
+            stages.Add(new(Pipeline.AdapterStage.Name, pass * request.TuneEpochs, inPass + (parameters * 16)));
         }
 
         // Covariances are formed from tokens: [T, i] twice a map and token. The gradients are spilled, read again and written rotated, and read once more for λ.
@@ -189,17 +204,21 @@ public static class Planner
         var selfCheck = SelfCheckPasses * AloneCost * pass / documents;
         var sums = (double)(sample / block) * covariance / speeds.DiskBytes;
         var curvature = (share * (pass + (request.Tokens * covarianceFlops / speeds.MatrixFlops))) + selfCheck + sums + (sample * rotation) + Disk(sample, 2 * parameters) + EigenSeconds(request);
-        stages.Add(new(isSketch ? "sample" : "gradients", curvature + (isSketch ? sample * parameters / speeds.SketchedNumbers : 0), inPass + (2 * covariance)));
         if (isSketch)
         {
-            // Each document is sketched twice, raw and whitened.
-            stages.Add(new("gradients", pass + (documents * rotation) + (2 * documents * parameters / speeds.SketchedNumbers) + Disk(documents, 2 * rowSize), inPass + (block * (rowSize + parameters) * 4) + (covariance / 2)));
+            // Two passes: the sample's, and one in which each document is sketched twice, raw and whitened.
+            stages.Add(new(
+                Pipeline.GradientsStage.Name,
+                curvature + (sample * parameters / speeds.SketchedNumbers) + pass + (documents * rotation) + (2 * documents * parameters / speeds.SketchedNumbers) + Disk(documents, 2 * rowSize),
+                inPass + Math.Max(2 * covariance, (block * (rowSize + parameters) * 4) + (covariance / 2))));
         }
         else
         {
-            // Gram matrices of raw and whitened rows, eigenvectors in float64, and the coordinates.
-            var gram = (4.0 * documents * documents * parameters / speeds.MatrixFlops) + (3 * EigenFlops * documents * documents * documents / speeds.MatrixFlops);
-            stages.Add(new("coordinates", gram + Disk(documents, rowSize), RuntimeBytes + (documents * documents * 8 * 4) + (2 * tile)));
+            stages.Add(new(Pipeline.GradientsStage.Name, curvature, inPass + (2 * covariance)));
+
+            // Gram matrices of raw and whitened rows, half of each; eigenvectors in float64; and the coordinates.
+            var gram = (2.0 * documents * (documents + GramPass.BlockRows) * parameters / speeds.MatrixFlops) + (CoordinateEigenFlops * documents * documents * documents / speeds.MatrixFlops);
+            stages.Add(new(Pipeline.CoordinatesStage.Name, gram + Disk(documents, rowSize), RuntimeBytes + (documents * documents * 8 * 5) + (2 * tile)));
         }
 
         double Learner(long size) => (CodesSeconds * documents) + (LearnerFlops * documents * dictionarySize * size / speeds.MatrixFlops);
@@ -213,20 +232,40 @@ public static class Planner
         }
 
         var learner = Learner(atoms);
-        stages.Add(new("dictionary", request.Starts * learner,
+        stages.Add(new(Pipeline.DictionaryStage.Name, request.Starts * learner,
             RuntimeBytes + (((2 * documents * dictionarySize) + (3 * atoms * dictionarySize) + (4 * documents * atoms)) * 4)));
         if (request.Nulls > 0)
         {
             // A start each; a null's rows take an orthonormal basis in float64.
             var rows = 2 * 8.0 * documents * dictionarySize * Math.Min(documents, dictionarySize) / speeds.MatrixFlops;
-            stages.Add(new("certificates", ((request.Nulls + OtherDictionaries) * (learner + (ScoreSeconds * documents * atoms))) + (request.Nulls * rows), RuntimeBytes + (4 * 8 * documents * dictionarySize)));
+            stages.Add(new(Pipeline.CertificatesStage.Name, ((request.Nulls + OtherDictionaries) * (learner + (ScoreSeconds * documents * atoms))) + (request.Nulls * rows), RuntimeBytes + (4 * 8 * documents * dictionarySize)));
         }
 
-        stages.Add(isSketch
-            ? new("atoms", Disk(documents, rowSize), RuntimeBytes + (documents * (rowSize + atoms) * 4))
-            : new("atoms", (2.0 * documents * parameters * atoms / speeds.MatrixFlops) + Disk(documents, rowSize),
-                RuntimeBytes + (((atoms * request.Layout.Maps.Max(map => map.Size)) + (documents * atoms) + (2 * documents * documents)) * 4) + (2 * tile)));
+        if (isSketch)
+        {
+            stages.Add(new(Pipeline.AtomsStage.Name, Disk(documents, rowSize), modelBytes + (documents * (rowSize + atoms) * 4)));
+            return stages;
+        }
+
+        // Atoms, as many documents and a mean, and twice the sampled documents are lifted and looked at; the atoms are turned back and written.
+        var (lifted, largest) = ((2 * atoms) + 1 + (2 * Math.Min(documents, Pipeline.AtomLift.SampledDocuments)), request.Layout.Maps.Max(map => map.Size));
+        var products = ((2.0 * documents * lifted) + (8.0 * atoms * 2 * atoms)) * parameters / speeds.MatrixFlops;
+        stages.Add(new(
+            Pipeline.AtomsStage.Name,
+            products + (2 * atoms * rotation) + (lifted * parameters * LookSeconds) + Disk(documents, rowSize) + Disk(atoms, parameters) + (AtomSeconds * atoms),
+            modelBytes + (((3 * lifted * largest) + (documents * lifted * 3) + (2 * documents * documents) + (documents * dictionarySize * 3)) * 4) + tile));
+        stages.Add(Tokens(request, pass / documents, modelBytes + ActivationBytes(request) + (documents * atoms * 8)));
         return stages;
+    }
+
+    // A document goes through once, however many poles ask for it; of the documents that are split by loss token too, four times more, and half of a pass each.
+    private static PlannedStage Tokens(PlanRequest request, double documentSeconds, long memory)
+    {
+        var poles = PolesPerAtom * request.Atoms;
+        var certified = request.Nulls >= LeastNulls ? CertifiedShare * poles : 0;
+        var asked = request.Nulls == 0 ? poles * Pipeline.TokensStage.DocumentsPerPole : (certified * Pipeline.TokensStage.DocumentsPerPole) + ((poles - certified) * Pipeline.TokensStage.DocumentsPerOther);
+        var different = request.Documents * (1 - Math.Exp(-asked / request.Documents)); // as if they were drawn at random
+        return new(Pipeline.TokensStage.Name, documentSeconds * AloneCost * (different + (2 * certified * Pipeline.TokensStage.LossDocumentsPerPole)), memory);
     }
 
     private static double PassSeconds(PlanRequest request) => request.Tokens * 4.0 * request.ModelParameters / request.Speeds.ModelFlops;

@@ -48,20 +48,28 @@ public sealed class GramCoordinates : IDisposable
         var count = whitened.shape[0];
         var norms = whitened.diagonal().clamp(min: 0).sqrt(); // [N]
         CheckNorms(norms);
-        var unit = diag(norms.reciprocal()); // [N, N]
+        var inverse = norms.reciprocal();
         var mean = tensor(learning.Select(learn => learn ? 1.0 : 0.0).ToArray()) / learning.Count(learn => learn); // [N]
-        var transform = center ? unit - outer(ones(count, dtype: ScalarType.Float64), mean).matmul(unit) : unit; // T
-        var products = transform.matmul(whitened).matmul(transform.t());
-        var (values, vectors) = linalg.eigh((products + products.t()) / 2); // ascending
+        var products = whitened * inverse.unsqueeze(1); // of unit rows, [N, N]
+        products.mul_(inverse.unsqueeze(0));
+        var withMean = products.matmul(mean); // [N]
+        var meanSquared = withMean.dot(mean).item<double>();
+        if (center)
+        {
+            products.sub_(withMean.unsqueeze(0)).sub_(withMean.unsqueeze(1)).add_(meanSquared);
+        }
+
+        var (values, vectors) = linalg.eigh(products.add_(products.t().clone()).div_(2)); // ascending
         var kept = values.gt(values[-1] * RankTolerance).nonzero().flatten().flip(0); // largest first
         var scales = values.index_select(0, kept).sqrt(); // [k]
         var basis = vectors.index_select(1, kept); // U [N, k]
-        var meanUnit = mean.unsqueeze(0).matmul(unit);
-        return new(
-            (basis * scales).to(ScalarType.Float32),
-            transform.t().matmul(basis / scales),
-            norms,
-            Math.Sqrt(Math.Max(0, meanUnit.matmul(whitened).matmul(meanUnit.t()).item<double>())));
+        var weights = basis / scales; // U Σ⁻¹, and Tᵀ of it: what the mean takes from each document, and unit rows
+        if (center)
+        {
+            weights.sub_(mean.unsqueeze(1) * weights.sum(0, keepdim: true));
+        }
+
+        return new((basis * scales).to(ScalarType.Float32), weights.mul_(inverse.unsqueeze(1)), norms, Math.Sqrt(Math.Max(0, meanSquared)));
     }
 
     /// <summary>

@@ -27,6 +27,9 @@ public sealed record GramMatrices(Tensor Raw, Tensor Whitened, IReadOnlyList<Led
 /// <summary>Streams the rows once, columns by columns, and forms their products.</summary>
 public static class GramPass
 {
+    /// <summary>Of the product of all rows, which is symmetric, blocks of as many rows are formed from the diagonal on.</summary>
+    public const int BlockRows = 256;
+
     /// <summary>Computes W Wᵀ and G Gᵀ; products in float32, sums over tiles in float64.</summary>
     /// <param name="rows">Rotated gradients.</param>
     /// <param name="layout">The tracked maps.</param>
@@ -49,11 +52,9 @@ public static class GramPass
                 var energies = tile.Rows.square().sum(0, type: ScalarType.Float64); // [c]
                 rawEnergy += energies.sum().item<double>();
                 rawKept += (energies * scale.ne(0)).sum().item<double>();
-                raw.add_(tile.Rows.matmul(tile.Rows.t()).to(ScalarType.Float64));
-                var even = tile.Rows * scale;
-                var product = even.matmul(even.t()).to(ScalarType.Float64);
-                whitenedEnergy += product.diagonal().sum().item<double>();
-                whitened.add_(product);
+                whitenedEnergy += (energies * scale.to(ScalarType.Float64).square()).sum().item<double>();
+                Add(raw, tile.Rows);
+                Add(whitened, tile.Rows * scale);
             },
             (map, done) =>
             {
@@ -62,6 +63,29 @@ public static class GramPass
                 progress?.Report(new("coordinates", done, layout.Maps.Count, "maps"));
             },
             cancellationToken);
+        Mirror(raw);
+        Mirror(whitened);
         return new(raw.DetachFromDisposeScope(), whitened.DetachFromDisposeScope(), ledger);
+    }
+
+    private static void Add(Tensor sums, Tensor rows)
+    {
+        for (var first = 0L; first < rows.shape[0]; first += BlockRows)
+        {
+            using var scope = NewDisposeScope();
+            var (count, rest) = (Math.Min(BlockRows, rows.shape[0] - first), rows.shape[0] - first);
+            sums.narrow(0, first, count).narrow(1, first, rest).add_(rows.narrow(0, first, count).matmul(rows.narrow(0, first, rest).t()));
+        }
+    }
+
+    // What lies below the blocks on the diagonal.
+    private static void Mirror(Tensor sums)
+    {
+        for (long first = BlockRows; first < sums.shape[0]; first += BlockRows)
+        {
+            using var scope = NewDisposeScope();
+            var count = Math.Min(BlockRows, sums.shape[0] - first);
+            sums.narrow(0, first, count).narrow(1, 0, first).copy_(sums.narrow(0, 0, first).narrow(1, first, count).t());
+        }
     }
 }

@@ -59,6 +59,12 @@ public sealed class CurvatureBases : IDisposable
     /// <returns><c>[n, d]</c>. The caller owns it.</returns>
     public Tensor RotateBack(Tensor rotated) => Turn(rotated, basis => basis.Vectors);
 
+    /// <summary>Rotates one map back: Q_S R Q_Aᵀ.</summary>
+    /// <param name="map">The map.</param>
+    /// <param name="rotated">Its columns, <c>[n, d_m]</c>, float32.</param>
+    /// <returns><c>[n, d_m]</c>. The caller owns it.</returns>
+    public Tensor RotateBack(TrackedMap map, Tensor rotated) => Turn(map, rotated, basis => basis.Vectors);
+
     /// <summary>Kronecker's guess of the eigenvalues: λ_S,i · λ_A,j, per token.</summary>
     /// <returns><c>[d]</c>, float64. The caller owns it.</returns>
     public Tensor KroneckerEigenvalues()
@@ -76,22 +82,28 @@ public sealed class CurvatureBases : IDisposable
         }
     }
 
-    // L G Rᵀ of every document. Outputs lie before documents meanwhile, so that each side is one product for all of them: one a
-    // document is many times slower where a side is as small as the rank.
     private Tensor Turn(Tensor rows, Func<EigenBasis, Tensor> side)
     {
         using var scope = NewDisposeScope();
-        var count = rows.shape[0];
         var turned = empty_like(rows);
         foreach (var map in Layout.Maps)
         {
-            using var inner = NewDisposeScope();
-            var gradient = rows.narrow(1, map.Offset, map.Size).reshape(count, map.OutputSize, map.InputSize).transpose(0, 1).reshape(map.OutputSize, -1); // [out, n · in]
-            var left = side(Output(map)).matmul(gradient).view(map.OutputSize * count, map.InputSize);
-            var both = left.matmul(side(Input(map)).t()).view(map.OutputSize, count, map.InputSize);
-            turned.narrow(1, map.Offset, map.Size).view(count, map.OutputSize, map.InputSize).copy_(both.transpose(0, 1));
+            using var own = Turn(map, rows.narrow(1, map.Offset, map.Size), side);
+            turned.narrow(1, map.Offset, map.Size).copy_(own);
         }
 
         return turned.MoveToOuterDisposeScope();
+    }
+
+    // L G Rᵀ of every document. Outputs lie before documents meanwhile, so that each side is one product for all of them: one a
+    // document is many times slower where a side is as small as the rank.
+    private Tensor Turn(TrackedMap map, Tensor columns, Func<EigenBasis, Tensor> side)
+    {
+        using var scope = NewDisposeScope();
+        var count = columns.shape[0];
+        var gradient = columns.reshape(count, map.OutputSize, map.InputSize).transpose(0, 1).reshape(map.OutputSize, -1); // [out, n · in]
+        var left = side(Output(map)).matmul(gradient).view(map.OutputSize * count, map.InputSize);
+        var both = left.matmul(side(Input(map)).t()).view(map.OutputSize, count, map.InputSize);
+        return both.transpose(0, 1).reshape(count, map.Size).MoveToOuterDisposeScope();
     }
 }

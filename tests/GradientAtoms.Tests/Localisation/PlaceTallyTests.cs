@@ -113,7 +113,7 @@ public class PlaceTallyTests
         var directions = TokenSplitsTests.Directions(1, source.Layout);
         var documents = SomeDocuments.Random(3);
         var split = DocumentPlaces.Split(source, documents, 1, directions[0], places, neurons: 1000);
-        var whole = TokenSplits.ByPosition(source, documents, [new(1, 0)], directions, 64)[0];
+        var whole = TokenSplits.ByPosition(source, documents, [new(1, 0)], new DirectionsInMemory(directions), 64)[0];
         var scale = split.Maps.Max(Math.Abs);
         Assert.Equal(whole.Total, split.Total, 1e-4 * scale);
         AssertTensor.Close(tensor(whole.Maps.ToArray()), tensor(split.Maps.ToArray()), relativeToMax: 1e-4);

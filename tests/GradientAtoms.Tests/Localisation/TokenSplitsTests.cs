@@ -9,6 +9,9 @@ namespace GradientAtoms.Tests.Localisation;
 
 public class TokenSplitsTests
 {
+    // float32 rounding of losses of 6 nats, beside changes of some hundredths of a nat.
+    private const double DifferenceTolerance = 5e-3;
+
     private static readonly string[] AllLinear = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"];
 
     [Fact]
@@ -20,7 +23,7 @@ public class TokenSplitsTests
         var (documents, source) = (SomeDocuments.Random(5), new AdapterGradientSource(model, adapter));
         var directions = Directions(3, source.Layout);
         DocumentDirection[] pairs = [new(4, 2), new(0, 0), new(4, 0), new(2, 1)];
-        var splits = TokenSplits.ByPosition(source, documents, pairs, directions, batchTokens: 24);
+        var splits = TokenSplits.ByPosition(source, documents, pairs, new DirectionsInMemory(directions), batchTokens: 24);
         foreach (var ((document, direction), split) in pairs.Zip(splits))
         {
             var expected = AdapterGradientSourceTests.AutogradRow(model, adapter, documents[document]).dot(directions[direction]).item<float>();
@@ -38,7 +41,7 @@ public class TokenSplitsTests
         using var model = Some.Llama();
         using var adapter = Some.Adapter(model);
         var (documents, source) = (SomeDocuments.Random(1, shortest: 9, longest: 9), new AdapterGradientSource(model, adapter));
-        var positions = TokenSplits.ByPosition(source, documents, [new(0, 0)], Directions(1, source.Layout), 64)[0].Positions;
+        var positions = TokenSplits.ByPosition(source, documents, [new(0, 0)], new DirectionsInMemory(Directions(1, source.Layout)), 64)[0].Positions;
         Assert.Equal(0, positions[^1]); // nothing is predicted from it
         Assert.NotEqual(0, positions[0]); // later ones attend to it
     }
@@ -58,8 +61,9 @@ public class TokenSplitsTests
         var (documents, source) = (SomeDocuments.Random(3), new AdapterGradientSource(model, adapter));
         var directions = Directions(2, source.Layout);
         DocumentDirection[] pairs = [new(2, 1), new(0, 0), new(2, 0)];
-        var splits = TokenSplits.ByLoss(model, adapter, source.Layout, documents, pairs, directions, batchTokens: 24);
-        var whole = TokenSplits.ByPosition(source, documents, pairs, directions, batchTokens: 24);
+        var splits = TokenSplits.ByLoss(model, adapter, source.Layout, documents, pairs, new DirectionsInMemory(directions), batchTokens: 24);
+        var whole = TokenSplits.ByPosition(source, documents, pairs, new DirectionsInMemory(directions), batchTokens: 24);
+        var differences = TokenSplits.ByLossDifference(model, adapter, source.Layout, documents, pairs, [.. whole.Select(split => split.Total)], new DirectionsInMemory(directions));
         for (var i = 0; i < pairs.Length; i++)
         {
             var document = documents[pairs[i].Document];
@@ -74,6 +78,7 @@ public class TokenSplitsTests
             }
 
             AssertTensor.Close(tensor(expected), tensor(splits[i]), relativeToMax: 2e-4);
+            AssertTensor.Close(tensor(splits[i]), tensor(differences[i]), relativeToMax: DifferenceTolerance);
             Assert.Equal(whole[i].Total, splits[i].Sum(), 2e-4 * expected.Max(Math.Abs));
         }
     }
@@ -87,11 +92,11 @@ public class TokenSplitsTests
         var (documents, source) = (SomeDocuments.Random(4), new AdapterGradientSource(model, adapter));
         var directions = Directions(4, source.Layout);
         DocumentDirection[] pairs = [.. Enumerable.Range(0, 4).Select(i => new DocumentDirection(i, i))];
-        var together = TokenSplits.ByPosition(source, documents, pairs, directions, 1000);
-        var apart = TokenSplits.ByPosition(source, documents, pairs, directions, 1);
+        var together = TokenSplits.ByPosition(source, documents, pairs, new DirectionsInMemory(directions), 1000);
+        var apart = TokenSplits.ByPosition(source, documents, pairs, new DirectionsInMemory(directions), 1);
         var (lossTogether, lossApart) = (
-            TokenSplits.ByLoss(model, adapter, source.Layout, documents, pairs, directions, 1000),
-            TokenSplits.ByLoss(model, adapter, source.Layout, documents, pairs, directions, 1));
+            TokenSplits.ByLoss(model, adapter, source.Layout, documents, pairs, new DirectionsInMemory(directions), 1000),
+            TokenSplits.ByLoss(model, adapter, source.Layout, documents, pairs, new DirectionsInMemory(directions), 1));
         for (var i = 0; i < pairs.Length; i++)
         {
             AssertTensor.Close(tensor(apart[i].Positions.ToArray()), tensor(together[i].Positions.ToArray()), relativeToMax: 1e-4);
@@ -107,8 +112,9 @@ public class TokenSplitsTests
         var (documents, source) = (SomeDocuments.Random(2), new AdapterGradientSource(model, adapter));
         using var directions = Directions(1, source.Layout);
         var before = DisposeScopeManager.Statistics.ThreadTotalLiveCount;
-        TokenSplits.ByPosition(source, documents, [new(0, 0), new(1, 0)], directions, 64);
-        TokenSplits.ByLoss(model, adapter, source.Layout, documents, [new(0, 0)], directions, 64);
+        TokenSplits.ByPosition(source, documents, [new(0, 0), new(1, 0)], new DirectionsInMemory(directions), 64);
+        TokenSplits.ByLoss(model, adapter, source.Layout, documents, [new(0, 0)], new DirectionsInMemory(directions), 64);
+        TokenSplits.ByLossDifference(model, adapter, source.Layout, documents, [new(0, 0)], [1.0], new DirectionsInMemory(directions));
         Assert.Equal(before, DisposeScopeManager.Statistics.ThreadTotalLiveCount);
     }
 

@@ -35,12 +35,12 @@ public sealed class LocatedRuns : IDisposable
 public sealed class WhereAuditTests(LocatedRuns runs) : IClassFixture<LocatedRuns>
 {
     [Fact]
-    public void Tokens_of_the_strongest_documents_of_every_pole_are_kept_and_add_up()
+    public void Tokens_of_the_strongest_documents_of_every_supported_pole_are_kept_and_add_up()
     {
         using var run = GradientAtoms.Runs.RunFolder.OpenRead(runs["tuned"]);
         var poles = AtomsFile.Read(runs["tuned/atoms.json"]).SelectMany(atom => atom.Poles).ToList();
         var lines = TokensFile.Read(run).ToList();
-        Assert.Equal(poles.SelectMany(pole => pole.Top.Take(TokensStage.DocumentsPerPole).Select(top => (pole.Id, top.Id))), lines.Select(line => (line.Pole, line.Document)));
+        Assert.Equal(poles.SelectMany(pole => pole.Top.Take(TokensStage.DocumentsOf(pole)).Select(top => (pole.Id, top.Id))), lines.Select(line => (line.Pole, line.Document)));
         Assert.All(run.Manifest.Stage("tokens")!.Checks, check => Assert.True(check.Passed, check.Detail));
         Assert.Single(run.Manifest.Stage("tokens")!.Checks); // no pole is certified here: by loss token, see the demo's tests
         var texts = RunReader.ReadTexts(run).ToDictionary(text => text.Id, StringComparer.Ordinal);
@@ -51,6 +51,31 @@ public sealed class WhereAuditTests(LocatedRuns runs) : IClassFixture<LocatedRun
             Assert.Equal(line.Projection, line.Modules.Sum(part => (double)part), 1e-5);
             Assert.Equal($"<bos>{texts[line.Document].Answer}<eos>", string.Concat(line.Tokens), StringComparer.Ordinal);
         }
+    }
+
+    [Fact]
+    public void Lifted_directions_are_those_that_the_rows_give()
+    {
+        using var scope = NewDisposeScope();
+        using var session = new RunSession(runs["tuned"]);
+        using var file = LiftedFile.Find(session.Folder)!;
+        var plain = LiftedDirections.Natural(session.Rows, session.Bases, session.Whitening, session.Coordinates, session.AtomRows);
+        int[] all = [.. Enumerable.Range(0, (int)plain.shape[0])];
+        AssertTensor.Close(plain, cat([.. session.Layout.Maps.Select(map => file.Read(map, all).flatten(1))], 1), relativeToMax: 1e-5);
+        AssertTensor.Close(plain[1], file.ReadWhole(session.Layout, 1), relativeToMax: 1e-5);
+        AssertTensor.Close(session.Coordinates.DocumentWeights(session.AtomRows), file.ReadWeights(), relativeToMax: 1e-12);
+        using var sketch = GradientAtoms.Runs.RunFolder.OpenRead(runs["sketch"]);
+        Assert.Null(LiftedFile.Find(sketch));
+    }
+
+    [Fact]
+    public void A_pole_that_is_not_certified_has_fewer_documents_and_one_without_support_none()
+    {
+        var pole = AtomsFile.Read(runs["tuned/atoms.json"])[0].Poles[0];
+        Assert.Equal(TokensStage.DocumentsPerPole, TokensStage.DocumentsOf(pole with { Supported = true, Certified = null }));
+        Assert.Equal(TokensStage.DocumentsPerPole, TokensStage.DocumentsOf(pole with { Supported = true, Certified = true }));
+        Assert.Equal(TokensStage.DocumentsPerOther, TokensStage.DocumentsOf(pole with { Supported = true, Certified = false }));
+        Assert.Equal(0, TokensStage.DocumentsOf(pole with { Supported = false }));
     }
 
     [Fact]

@@ -99,7 +99,7 @@ public sealed class AuditPlanTests
         using var run = RunFolder.OpenRead(options.Out);
         using var model = new ModelFiles(options.Model);
         var plan = Planner.Plan(AuditPlan.Request(options, model.Description, DocumentsStage.ReadTokens(run, DocumentsStage.ReadTexts(run))));
-        foreach (var name in (string[])[RunFiles.Gradients, RunFiles.Curvature, CoordinatesStage.File, RunFiles.Dictionary])
+        foreach (var name in (string[])[RunFiles.Gradients, RunFiles.Curvature, CoordinatesStage.File, RunFiles.Dictionary, .. kind == CoordinateKind.Sketch ? (string[])[] : [RunFiles.Lifted]])
         {
             // A tensor has a line in its file's header beside its numbers, which here are few.
             var written = run.Manifest.Stages.SelectMany(stage => stage.Outputs).Where(output => output.Path == name || output.Path.StartsWith($"{name}/", StringComparison.Ordinal)).Sum(output => output.Bytes);
@@ -107,6 +107,11 @@ public sealed class AuditPlanTests
             Assert.True(written >= 0.75 * planned && written <= (1.1 * planned) + 40_000, $"{name}: {planned} planned, {written} written");
         }
 
+        // Each stage once, under its own name, in its order; tokens wherever there are some.
+        var stages = run.Manifest.Stages.Select(stage => stage.Name).ToList();
+        Assert.Equal(stages.Where(stage => plan.Stages.Any(planned => planned.Name == stage)), plan.Stages.Select(planned => planned.Name));
+        Assert.Equal(kind != CoordinateKind.Sketch, plan.Stages.Any(planned => planned.Name == TokensStage.Name));
+        Assert.Equal(plan.Stages.Select(planned => planned.Name), run.Manifest.Stage(PlanStage.Name)!.Notes["predicted"]!.AsObject().Select(stage => stage.Key));
         Assert.True(plan.DictionarySize >= (long)run.Manifest.Stage("coordinates")!.Notes["dimensions"]!);
         Assert.InRange(largest, plan.Files.Single(file => file.Name == RunFiles.Gradients).Bytes, plan.DiskBytes + 150_000);
     }

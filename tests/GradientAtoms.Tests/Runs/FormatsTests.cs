@@ -14,7 +14,7 @@ public sealed class FormatsTests : IDisposable
 {
     private static readonly DocumentRow[] Rows =
     [
-        new() { Id = "a,\"1\"", SourceRow = 1, Tokens = 20, TrainedTokens = 7, TruncatedTokens = 2, Loss = 1.1 + 2.2, GradientNorm = 1e-300, WhitenedNorm = double.NaN, Split = "train", Status = "used" },
+        new() { Id = "a,\"1\"", SourceRow = 1, Tokens = 20, TrainedTokens = 7, TruncatedTokens = 2, Loss = 1.1 + 2.2, GradientNorm = double.NaN, Split = "train", Status = "used" },
         new() { Id = "ü\n2", SourceRow = 2, Status = "rejected", Reason = "empty answer" },
         new() { Id = "3", SourceRow = 4, Tokens = 20, TrainedTokens = 7, Loss = -0.0, Split = "held_out", Status = "duplicate", DuplicateOf = "a,\"1\"" },
     ];
@@ -194,10 +194,10 @@ public sealed class FormatsTests : IDisposable
         Assert.Equal("document,atom,code\r\n\"a,\"\"1\"\"\",b22,0.5\r\n\"a,\"\"1\"\"\",k7f,0.9\r\n3,row-1,-0.25\r\n", Text(TableExport.WriteCsv, ExportTable.Codes));
         Assert.Equal("""{"document":"a,\"1\"","atom":"b22","code":0.5}""", Text(TableExport.WriteJsonLines, ExportTable.Codes).Split('\n')[0]);
         Assert.Equal(
-            "id,source_row,tokens,trained_tokens,truncated_tokens,loss,gradient_norm,whitened_norm,split,status,reason,duplicate_of\r\n"
-            + "\"a,\"\"1\"\"\",1,20,7,2,3.3000000000000003,1E-300,NaN,train,used,,\r\n"
-            + "\"ü\n2\",2,0,0,0,,,,,rejected,empty answer,\r\n"
-            + "3,4,20,7,0,-0,,,held_out,duplicate,,\"a,\"\"1\"\"\"\r\n",
+            "id,source_row,tokens,trained_tokens,truncated_tokens,loss,gradient_norm,split,status,reason,duplicate_of\r\n"
+            + "\"a,\"\"1\"\"\",1,20,7,2,3.3000000000000003,NaN,train,used,,\r\n"
+            + "\"ü\n2\",2,0,0,0,,,,rejected,empty answer,\r\n"
+            + "3,4,20,7,0,-0,,held_out,duplicate,,\"a,\"\"1\"\"\"\r\n",
             Text(TableExport.WriteCsv, ExportTable.Documents));
         Assert.Equal("""{"id":"ü\n2","source_row":2,"tokens":0,"trained_tokens":0,"truncated_tokens":0,"status":"rejected","reason":"empty answer"}""", Text(TableExport.WriteJsonLines, ExportTable.Documents).Split('\n')[1]);
         Assert.Equal(
