@@ -80,28 +80,45 @@ internal static class CoordinatesStage
         using var gram = GramPass.Compute(rows, layout, whitening, context.Progress, context.CancellationToken);
         using var coordinates = GramCoordinates.Fit(gram.Whitened, learning, options.Center);
         using var scope = NewDisposeScope();
-        Write(context, coordinates, Residuals(context, coordinates, learning, options),
+        Write(context, coordinates.Norms, Residuals(context, coordinates.Rows, learning, options),
         [
             ("weights_of_directions", coordinates.WeightsOfDirections!),
             ("gram_raw", gram.Raw.to(ScalarType.Float32)),
             ("gram_whitened", gram.Whitened.to(ScalarType.Float32)),
         ]);
-        Describe(context, layout, whitening, coordinates, gram.Ledger);
+        Describe(context, layout, whitening, coordinates.Rows.shape[1], coordinates.MeanNorm, gram.Ledger);
     }
 
     // The sketches are whitened already. Cosines are read from them when they are asked for, so no products are kept.
     private static void FromSketches(StageContext context, ParameterLayout layout, Whitening whitening, IReadOnlyList<bool> learning, AuditOptions options)
     {
         using var scope = NewDisposeScope();
-        using var rows = RunReader.OpenRows(context.Folder, SketchStage.Whitened);
-        var sketches = rows.ReadColumns(0, rows.ColumnCount); // [N, k]
-        var norms = tensor(rows.ReadValues(SketchStage.WhitenedNorms));
-        using var coordinates = GramCoordinates.OfSketches(sketches, norms, learning, options.Center);
-        Write(context, coordinates, Residuals(context, coordinates, learning, options), []);
-        Describe(context, layout, whitening, coordinates, Ledger(context.Folder, layout, whitening, rows.RowCount));
-        context.Notes["sketch_size"] = rows.ColumnCount;
+        using var sketches = RunReader.OpenRows(context.Folder, SketchStage.Whitened);
+        var norms = tensor(sketches.ReadValues(SketchStage.WhitenedNorms));
+        var squared = norms.square().sum().item<double>();
+        using var rows = SketchRows.Of(sketches, learning, options.Center, cancellationToken: context.CancellationToken);
+        if (options.Residualise is { Count: > 0 })
+        {
+            // What confounders take off is a fit to all rows.
+            var all = new List<Tensor>();
+            rows.Stream(block => all.Add(block.MoveToOuterDisposeScope()), context.CancellationToken);
+            Write(context, norms, Residuals(context, cat(all), learning, options), []);
+        }
+        else
+        {
+            context.WriteFile(File, path =>
+            {
+                using var writer = SafetensorsStreamWriter.Create(path, [new("rows", ScalarType.Float32, [sketches.RowCount, sketches.ColumnCount]), new("norms", ScalarType.Float64, norms.shape)]);
+                rows.Stream(block => writer.Append("rows", block), context.CancellationToken);
+                writer.Append("norms", norms);
+                writer.Complete();
+            });
+        }
+
+        Describe(context, layout, whitening, sketches.ColumnCount, rows.MeanNorm, Ledger(context.Folder, layout, whitening, sketches.RowCount));
+        context.Notes["sketch_size"] = sketches.ColumnCount;
         context.Notes["cosine_error"] = context.NotesOf(GradientsStage.Name)["cosine_error"]?.DeepClone();
-        context.Notes["sketched_energy_ratio"] = sketches.square().sum(type: ScalarType.Float64).item<double>() / norms.square().sum().item<double>();
+        context.Notes["sketched_energy_ratio"] = rows.Energy / squared;
     }
 
     // A sketch is of every coordinate, so it drops the energy of none; its price is the error of each cosine.
@@ -130,11 +147,11 @@ internal static class CoordinatesStage
     }
 
     // The rows that the dictionary is learnt from, on the axes of the coordinates: directions go back to the weights as before.
-    private static Tensor Residuals(StageContext context, GramCoordinates coordinates, IReadOnlyList<bool> learning, AuditOptions options)
+    private static Tensor Residuals(StageContext context, Tensor rows, IReadOnlyList<bool> learning, AuditOptions options)
     {
         if (options.Residualise is not { Count: > 0 } names)
         {
-            return coordinates.Rows;
+            return rows;
         }
 
         if (names.FirstOrDefault(name => !DocumentConfounders.Removable.Contains(name, StringComparer.Ordinal)) is { } unknown)
@@ -144,24 +161,24 @@ internal static class CoordinatesStage
 
         var texts = DocumentsStage.ReadTexts(context.Folder);
         var confounders = DocumentConfounders.Of(texts, DocumentsStage.ReadTokens(context.Folder, texts));
-        var (rows, share) = ConfounderResiduals.TakeOff(coordinates.Rows, [.. confounders.Where(confounder => names.Contains(confounder.Name, StringComparer.Ordinal))], learning);
+        var (residuals, share) = ConfounderResiduals.TakeOff(rows, [.. confounders.Where(confounder => names.Contains(confounder.Name, StringComparer.Ordinal))], learning);
         context.Notes["residualised"] = new JsonArray([.. names.Order(StringComparer.Ordinal).Select(name => (JsonNode)name)]);
         context.Notes["residualised_energy_share"] = share;
-        return rows;
+        return residuals;
     }
 
-    private static void Write(StageContext context, GramCoordinates coordinates, Tensor rows, IReadOnlyList<(string, Tensor)> more) =>
-        context.WriteFile(File, path => SafetensorsWriter.Write(path, [("rows", rows), ("norms", coordinates.Norms), .. more]));
+    private static void Write(StageContext context, Tensor norms, Tensor rows, IReadOnlyList<(string, Tensor)> more) =>
+        context.WriteFile(File, path => SafetensorsWriter.Write(path, [("rows", rows), ("norms", norms), .. more]));
 
-    private static void Describe(StageContext context, ParameterLayout layout, Whitening whitening, GramCoordinates coordinates, IReadOnlyList<LedgerLine> ledger)
+    private static void Describe(StageContext context, ParameterLayout layout, Whitening whitening, long dimensions, double meanNorm, IReadOnlyList<LedgerLine> ledger)
     {
         var rawEnergy = ledger.Sum(line => line.RawEnergy);
         context.Notes["whitening"] = whitening.Kind;
         context.Notes["damping"] = whitening.Damping;
         context.Notes["kept_coordinates"] = whitening.KeptCount;
         context.Notes["parameters"] = layout.Size;
-        context.Notes["dimensions"] = coordinates.Rows.shape[1];
-        context.Notes["mean_norm"] = coordinates.MeanNorm;
+        context.Notes["dimensions"] = dimensions;
+        context.Notes["mean_norm"] = meanNorm;
         context.Notes["raw_energy"] = rawEnergy;
         context.Notes["kept_energy_share"] = ledger.Sum(line => line.RawKept) / rawEnergy;
         context.Notes["ledger"] = new JsonArray([.. ledger.Select(line => (JsonNode)RunJson.Of(line))]);

@@ -32,7 +32,7 @@ internal static class TokensStage
     public static Stage Create(AuditOptions options, ModelFiles model) => new()
     {
         Name = Name,
-        Version = 2, // fewer documents of poles that are not certified; loss tokens by differences
+        Version = 3, // fewer documents of poles that are not certified; loss tokens by differences, where those add up
         Options = new JsonObject { ["batch_tokens"] = options.BatchTokens },
         DependsOn = [DocumentsStage.Name, AdapterStage.Name, CoordinatesStage.Name, AtomsStage.Name],
         Run = context => Run(context, model, options.BatchTokens),
@@ -83,17 +83,17 @@ internal static class TokensStage
         }
 
         context.WriteText(TokensFile.Name, TokensFile.Header(split.Modules) + string.Concat(lines.Select(line => line + "\n")));
-        Check("tokens/positions", worst, "sums of positions' parts, against products of the stored rows");
+        Check("tokens/positions", worst, "sums of positions' parts, against products of the stored rows: projections differ");
         if (asked.Any(question => question.ByLoss))
         {
-            Check("tokens/losses", worstLoss, "sums of loss tokens' parts, against the positions'");
+            Check("tokens/losses", worstLoss, "sums of loss tokens' parts, against the positions': shares of their absolute sum differ");
         }
 
         context.Notes["documents"] = asked.Count;
         context.Notes["by_loss"] = asked.Count(question => question.ByLoss);
 
         void Check(string name, double error, string what) =>
-            context.Check(name, error <= SumTolerance, string.Create(CultureInfo.InvariantCulture, $"{what}: projections differ by {error:0.0e+0} at most, {SumTolerance:0.0e+0} allowed"));
+            context.Check(name, error <= SumTolerance, string.Create(CultureInfo.InvariantCulture, $"{what} by {error:0.0e+0} at most, {SumTolerance:0.0e+0} allowed"));
     }
 
     private static List<Question> Asked(IReadOnlyList<Atom> atoms, IReadOnlyList<TextRow> texts)
@@ -131,7 +131,7 @@ internal static class TokensStage
 
         public IReadOnlyList<string> Modules => _lines.Modules;
 
-        /// <summary>Answers, with the largest disagreements of sums, as parts of a document's length.</summary>
+        /// <summary>Answers, with the largest disagreements of sums: of positions as parts of a document's length, of loss tokens as parts of their absolute sum.</summary>
         public (IReadOnlyList<TokenEvidence> Evidence, double Error, double LossError) Of(IReadOnlyList<Question> questions, IProgress<StageProgress> progress, CancellationToken cancellationToken)
         {
             using var scope = NewDisposeScope();
@@ -149,7 +149,7 @@ internal static class TokensStage
                 using var products = _coordinates.ReadRows("gram_whitened", document, 1); // w_i · w_j, [1, N]
                 var expected = weights[row].dot(products[0].to(ScalarType.Float64)).item<double>();
                 error = Math.Max(error, Math.Abs(split.Total - expected) / _norms[document]);
-                lossError = Math.Max(lossError, loss is null ? 0 : Math.Abs(loss.Sum() - split.Total) / _norms[document]);
+                lossError = Math.Max(lossError, loss is null ? 0 : Math.Abs(loss.Sum() - split.Total) / loss.Sum(Math.Abs));
                 evidence.Add(_lines.Make(pole.Id, document, split, loss, pole.Sign / _norms[document]));
             }
 

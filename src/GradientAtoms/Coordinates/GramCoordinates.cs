@@ -137,14 +137,14 @@ public sealed class GramCoordinates : IDisposable
 
     private Tensor Weights => WeightsOfDirections ?? throw new InvalidOperationException("a sketched direction is no combination of documents");
 
-    private static void CheckNorms(Tensor norms)
+    internal static void CheckNorms(Tensor norms, int first = 0)
     {
         using var scope = NewDisposeScope();
         var smallest = (int)norms.argmin().item<long>();
         if (!(norms[smallest].item<double>() > 0))
         {
             throw new NumericalException(
-                $"document at row {smallest}",
+                $"document at row {first + smallest}",
                 "its whitened gradient is zero, so it has no direction",
                 "Leave the document out: nothing that it teaches reaches the adapted modules.");
         }

@@ -98,6 +98,26 @@ public class SketchProjectorTests
         Assert.Throws<InvalidOperationException>(() => coordinates.DocumentWeights(sketches));
     }
 
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void Coordinates_of_sketches_in_blocks_are_those_of_all_at_once(bool center)
+    {
+        using var scope = NewDisposeScope();
+        var sketches = Rows(10, 8, seed: 1) * 3;
+        bool[] learning = [true, true, false, true, true, true, true, false, true, true];
+        using var whole = GramCoordinates.OfSketches(sketches, ones(10, dtype: ScalarType.Float64), learning, center);
+        using var rows = SketchRows.Of(new RowsInMemory(sketches), learning, center, blockDocuments: 3);
+        var blocks = new List<Tensor>();
+        rows.Stream(block => blocks.Add(block.clone().MoveToOuterDisposeScope()));
+        Assert.Equal([3L, 3, 3, 1], blocks.Select(block => block.shape[0]));
+        AssertTensor.Close(whole.Rows, cat(blocks), relativeToMax: 1e-6);
+        Assert.Equal(whole.MeanNorm, rows.MeanNorm, 1e-6);
+        Assert.Equal(sketches.square().sum().item<float>(), rows.Energy, 1e-4 * rows.Energy);
+        sketches[4].zero_();
+        Assert.Contains("row 4", Assert.Throws<NumericalException>(() => SketchRows.Of(new RowsInMemory(sketches), learning, center, blockDocuments: 3)).Message, StringComparison.Ordinal);
+    }
+
     private static Tensor Rows(int count, int size, int seed)
     {
         using var generator = new Generator((ulong)seed);

@@ -105,6 +105,20 @@ public class TokenSplitsTests
     }
 
     [Fact]
+    public void Differences_that_do_not_add_up_to_the_product_give_way_to_the_exact_parts()
+    {
+        using var scope = NewDisposeScope();
+        using var model = Some.Llama();
+        using var adapter = Some.Adapter(model, AllLinear);
+        var (documents, source) = (SomeDocuments.Random(1), new AdapterGradientSource(model, adapter));
+        var directions = new DirectionsInMemory(Directions(1, source.Layout));
+        var exact = TokenSplits.ByLoss(model, adapter, source.Layout, documents, [new(0, 0)], directions, batchTokens: 64)[0];
+        var twice = 2 * exact.Sum(); // no step's parts add up to this
+        Assert.Equal(exact, TokenSplits.ByLossDifference(model, adapter, source.Layout, documents, [new(0, 0)], [twice], directions)[0]);
+        Assert.NotEqual(exact, TokenSplits.ByLossDifference(model, adapter, source.Layout, documents, [new(0, 0)], [exact.Sum()], directions)[0]);
+    }
+
+    [Fact]
     public void A_split_leaves_no_tensor_behind()
     {
         using var model = Some.Llama();
