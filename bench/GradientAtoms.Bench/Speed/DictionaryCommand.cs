@@ -57,10 +57,10 @@ internal static class DictionaryCommand
         }
     }
 
-    // The fewest rounds, in steps of two, after which our objective is no higher.
+    // The fewest rounds after which our objective is no higher.
     private static string ToObjective(Tensor rows, Tensor planted, int atoms, double sparsity, int seed, double objective, double theirs)
     {
-        for (var rounds = 2; rounds <= 30; rounds += 2)
+        for (var rounds = 2; rounds <= 30; rounds++)
         {
             var (seconds, learned) = Learn(rows, atoms, sparsity, rounds, seed);
             using (learned)

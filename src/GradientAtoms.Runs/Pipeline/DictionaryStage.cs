@@ -12,7 +12,7 @@ namespace GradientAtoms.Runs.Pipeline;
 internal static class DictionaryStage
 {
     public const string Name = "dictionary";
-    private const int CodeVersion = 2; // wide rows are learnt narrow first
+    private const int CodeVersion = 3; // wide rows are learnt narrow but for the last rounds
 
     public static Stage Create(AuditOptions options) => new()
     {

@@ -14,8 +14,8 @@ namespace GradientAtoms.Coordinates;
 /// </remarks>
 public sealed class SketchProjector
 {
-    // More entries leave the variance of an inner product as it is and make its tails lighter: where two large coordinates meet, only a quarter of them does.
-    private const int MostEntries = 4;
+    // Four by default. More entries leave the variance of an inner product as it is and make its tails lighter: where two large coordinates meet, only a quarter of them does.
+    private const int DefaultEntries = 4;
     private const int TileColumns = 16_384;
 
     private readonly ulong _seed;
@@ -25,12 +25,14 @@ public sealed class SketchProjector
     /// <param name="size">Numbers a row, k, above 0.</param>
     /// <param name="seed">The run's seed.</param>
     /// <param name="name">Of the stream of random numbers.</param>
-    public SketchProjector(int size, long seed, string name = "sketch")
+    /// <param name="entries">Numbers that a coordinate is added to, s, at most k: with fewer it is quicker, and a rare inner product is further off.</param>
+    public SketchProjector(int size, long seed, string name = "sketch", int entries = DefaultEntries)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(size, 1);
+        ArgumentOutOfRangeException.ThrowIfLessThan(entries, 1);
         Size = size;
         _seed = (ulong)RandomStream.Seed(seed, name);
-        _entries = Math.Min(MostEntries, size);
+        _entries = Math.Min(entries, size);
     }
 
     /// <summary>Numbers a row, k.</summary>
@@ -48,12 +50,11 @@ public sealed class SketchProjector
         {
             var count = (int)Math.Min(TileColumns, rows.shape[1] - first);
             Draw(first, count, places, signs);
-            for (var row = 0L; row < rows.shape[0]; row++)
+            Parallel.For(0, (int)rows.shape[0], new ParallelOptions { MaxDegreeOfParallelism = get_num_threads() }, row =>
             {
-                using var source = input[row].narrow(0, first, count);
-                using var target = sketches[row];
-                Add(MemoryMarshal.Cast<byte, float>(source.bytes), MemoryMarshal.Cast<byte, float>(target.bytes), places, signs);
-            }
+                using var ofThread = NewDisposeScope();
+                Add(MemoryMarshal.Cast<byte, float>(input[row].narrow(0, first, count).bytes), MemoryMarshal.Cast<byte, float>(sketches[row].bytes), places, signs);
+            });
         }
 
         return sketches.div_(Math.Sqrt(_entries)).MoveToOuterDisposeScope();

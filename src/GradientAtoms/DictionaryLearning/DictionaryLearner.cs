@@ -5,12 +5,18 @@ using static TorchSharp.torch;
 namespace GradientAtoms.DictionaryLearning;
 
 /// <summary>Learns atoms and codes: min over D, A of (1/N) Σ ½‖x_i − a_i D‖² + α‖a_i‖₁, with atoms of norm 1.</summary>
+/// <remarks>
+/// A round goes through the documents in parts, and atoms follow after each part, not only after all (as online learning has it:
+/// Mairal, Bach, Ponce and Sapiro 2010; but a document's old codes are taken out of the sums when it gets new ones, so each step
+/// lowers the objective of all documents). Wide rows are learnt on fewer numbers first, and only the last rounds on themselves.
+/// </remarks>
 public static class DictionaryLearner
 {
     private const double LearningTolerance = 1e-5; // of a code; the codes that are returned are exact
     private const double SmallestSparsity = 1e-6;
     private const double NonzeroTolerance = 0.05;
     private const int NarrowSize = 1024;
+    private const int MostParts = 10;
 
     /// <summary>Learns a dictionary.</summary>
     /// <param name="rows"><c>[N, k]</c>, documents in whitened coordinates, of norm 1 (centred rows may be a little shorter).</param>
@@ -27,7 +33,6 @@ public static class DictionaryLearner
         CancellationToken cancellationToken = default)
     {
         Check(rows, options);
-        SparseCoder.RequireFinite(rows);
         var sparsity = options.Sparsity;
         var objectives = new List<double>();
         State? best = null;
@@ -40,7 +45,7 @@ public static class DictionaryLearner
             if (narrow is not null)
             {
                 before = new State(narrow, narrowEnergies, options, sparsity, start);
-                before.Learn(options.Rounds / 2, progress, cancellationToken);
+                before.Learn(options.Rounds - (options.Rounds / 4), progress, cancellationToken);
             }
 
             var state = new State(rows, energies, options, sparsity, start, before);
@@ -63,7 +68,7 @@ public static class DictionaryLearner
     internal static Tensor Narrowed(Tensor rows, long seed)
     {
         using var scope = NewDisposeScope();
-        var projector = new SketchProjector(NarrowSize, seed, "dictionary/narrow");
+        var projector = new SketchProjector(NarrowSize, seed, "dictionary/narrow", entries: 1);
         var narrow = zeros([rows.shape[0], NarrowSize], ScalarType.Float32, rows.device);
         for (var first = 0L; first < rows.shape[0]; first += SparseCoder.BlockSize)
         {
@@ -98,7 +103,9 @@ public static class DictionaryLearner
         private readonly int _size;
         private readonly double[] _energies; // [N]
         private readonly float[] _atoms; // [K, k]
-        private RowCodes[] _codes;
+        private readonly AtomUpdate _update;
+        private readonly int _parts;
+        private readonly RowCodes[] _codes;
         private int _rounds;
         private int _reseeded;
         private bool _converged;
@@ -106,17 +113,23 @@ public static class DictionaryLearner
         /// <summary>Begins with documents as atoms, or with the codes that narrower rows have come to.</summary>
         public State(Tensor rows, double[] energies, DictionaryOptions options, double? sparsity, int start, State? before = null)
         {
+            // Atoms follow after every part of the documents, not only after all; but the atoms' own products are formed anew each time.
+            _parts = before is null ? (int)Math.Clamp(rows.shape[0] / options.AtomCount, 1, MostParts) : 1;
             (_rows, _options, _start, _size) = (rows, options, start, (int)rows.shape[1]);
             _isSearching = sparsity is null;
             Sparsity = sparsity ?? 0.1;
             _codes = SparseCoder.Nothing(rows);
             _energies = energies;
-            _atoms = FirstAtoms();
-            if (before is not null)
+            _update = new(options.AtomCount, _size);
+            if (before is null)
             {
-                (_codes, _rounds, _reseeded, Sparsity) = (before._codes, before._rounds, before._reseeded, before.Sparsity);
-                AtomUpdate.Run(_rows, _codes, _atoms, _size, sweeps: 2);
+                _atoms = FirstAtoms();
+                return;
             }
+
+            _atoms = new float[options.AtomCount * _size];
+            (_codes, _rounds, _reseeded, Sparsity) = (before._codes, before._rounds, before._reseeded, before.Sparsity);
+            UpdateAtoms();
         }
 
         public double Sparsity { get; private set; }
@@ -133,16 +146,16 @@ public static class DictionaryLearner
             {
                 cancellationToken.ThrowIfCancellationRequested();
                 _rounds++;
-                var pass = Encode(LearningTolerance, ScalarType.Float32, cancellationToken);
+                var pass = LearnRound(cancellationToken);
                 RequireCodes(pass);
                 var steady = !_isSearching || Math.Abs(pass.MeanNonzeros - _options.TargetNonzeros) <= 0.1;
                 _converged = steady && previous - pass.Objective <= _options.Tolerance * pass.Objective && _rounds > first + 1;
-                previous = steady ? pass.Objective : double.PositiveInfinity;
+                previous = steady && _rounds > 1 ? pass.Objective : double.PositiveInfinity; // the first round has a penalty of its own
                 // The last rounds only settle: an atom taken anew there would be half learnt.
                 if (_rounds <= _options.Rounds * 2 / 3 && Reseed(pass) > 0)
                     _converged = false;
-                AtomUpdate.Run(_rows, _codes, _atoms, _size, sweeps: 2);
-                if (!steady)
+                UpdateAtoms();
+                if (!steady && _rounds > 1)
                     Sparsity *= Math.Clamp(Math.Sqrt(pass.MeanNonzeros / _options.TargetNonzeros), 0.5, 2);
                 progress?.Report(new("dictionary", ((long)_start * _options.Rounds) + _rounds, (long)_options.Starts * _options.Rounds, "rounds", FormattableString.Invariant($"objective {pass.Objective:f4}, {pass.MeanNonzeros:f1} codes a document")));
             }
@@ -153,7 +166,7 @@ public static class DictionaryLearner
         {
             if (_isSearching)
                 SearchSparsity(NonzeroTolerance, cancellationToken);
-            Final = Encode(1e-9, ScalarType.Float64, cancellationToken);
+            Final = Encode(1e-9, Sparsity, 0, _codes.Length, cancellationToken);
             RequireCodes(Final);
         }
 
@@ -223,12 +236,47 @@ public static class DictionaryLearner
                 throw DictionaryException.NoCodes(Sparsity);
         }
 
-        private SparseCoder.Pass Encode(double tolerance, ScalarType precision, CancellationToken cancellationToken)
+        // Codes of one part of the documents after the other, with the atoms brought up to date between them.
+        private SparseCoder.Pass LearnRound(CancellationToken cancellationToken)
         {
+            // Documents that begin as atoms have much in common with many others: a larger penalty leaves each the few that it has most in common with.
+            var sparsity = _rounds == 1 ? Math.Min(2 * Sparsity, (1 + Sparsity) / 2) : Sparsity;
+            if (_parts == 1)
+                return Encode(LearningTolerance, sparsity, 0, _codes.Length, cancellationToken);
+            var (objective, residuals) = (0d, new double[_codes.Length]);
+            _update.Begin(_rows, _codes);
+            for (var part = 0; part < _parts; part++)
+            {
+                var (first, end) = ((int)((long)_codes.Length * part / _parts), (int)((long)_codes.Length * (part + 1) / _parts));
+                var before = _codes[first..end];
+                var pass = Encode(LearningTolerance, sparsity, first, end - first, cancellationToken);
+                objective += pass.Objective * (end - first);
+                pass.ResidualEnergies.CopyTo(residuals, first);
+                if (part == _parts - 1)
+                    break;
+                using var rows = _rows.narrow(0, first, end - first);
+                _update.Change(rows, before, pass.Codes);
+                _update.Sweep(_atoms);
+            }
+
+            return new(_codes, objective / _codes.Length, 0, 0, residuals);
+        }
+
+        private void UpdateAtoms()
+        {
+            _update.Begin(_rows, _codes);
+            _update.Sweep(_atoms);
+            _update.Sweep(_atoms);
+        }
+
+        // Products in float32, as the rows and the atoms are: off by some 1e-7, which is what a code can be kept to.
+        private SparseCoder.Pass Encode(double tolerance, double sparsity, int first, int count, CancellationToken cancellationToken)
+        {
+            using var rows = _rows.narrow(0, first, count);
             using var atoms = Atoms();
-            var options = new SparseCodingOptions { Sparsity = Sparsity, Codes = _options.Codes, Tolerance = tolerance };
-            var pass = SparseCoder.Run(_rows, atoms, _energies, _codes, options, precision, null, cancellationToken);
-            _codes = pass.Codes;
+            var options = new SparseCodingOptions { Sparsity = sparsity, Codes = _options.Codes, Tolerance = tolerance };
+            var pass = SparseCoder.Run(rows, atoms, _energies[first..(first + count)], _codes[first..(first + count)], options, ScalarType.Float32, null, cancellationToken);
+            pass.Codes.CopyTo(_codes, first);
             return pass;
         }
 
@@ -286,7 +334,7 @@ public static class DictionaryLearner
             for (var trial = 0; trial < 40; trial++)
             {
                 cancellationToken.ThrowIfCancellationRequested();
-                nonzeros = Encode(LearningTolerance, ScalarType.Float32, cancellationToken).MeanNonzeros;
+                nonzeros = Encode(LearningTolerance, Sparsity, 0, _codes.Length, cancellationToken).MeanNonzeros;
                 if (Math.Abs(nonzeros - _options.TargetNonzeros) <= tolerance)
                     return;
                 if (nonzeros > _options.TargetNonzeros)

@@ -29,7 +29,6 @@ public static class SparseCoder
             throw new ArgumentException($"rows [{string.Join(", ", rows.shape)}] and atoms [{string.Join(", ", atoms.shape)}] must be matrices of one width", nameof(atoms));
         }
 
-        RequireFinite(rows);
         var pass = Run(rows, atoms, Energies(rows), Nothing(rows), options, ScalarType.Float64, progress, cancellationToken);
         return new(
             ToSparse(pass.Codes, (int)atoms.shape[0]),
@@ -114,19 +113,6 @@ public static class SparseCoder
         return builder.Build();
     }
 
-    internal static void RequireFinite(Tensor rows)
-    {
-        using var scope = NewDisposeScope();
-        using var bad = rows.sum(1).isfinite().logical_not();
-        if (bad.any().item<bool>())
-        {
-            throw new NumericalException(
-                $"document {bad.to(ScalarType.Int32).argmax().item<long>()}",
-                "its row in the whitened coordinates has NaN or infinite entries",
-                "Look at the document's loss and gradient norm; leave the document out if its text is at fault.");
-        }
-    }
-
     /// <summary><c>[K, K]</c>, row-major.</summary>
     internal static double[] Gram(Tensor atoms, ScalarType precision = ScalarType.Float64)
     {
@@ -136,6 +122,7 @@ public static class SparseCoder
     }
 
     /// <summary>Squared norms of the rows, <c>[N]</c>.</summary>
+    /// <exception cref="NumericalException">A row is not finite.</exception>
     internal static double[] Energies(Tensor rows)
     {
         var energies = new double[rows.shape[0]];
@@ -144,6 +131,14 @@ public static class SparseCoder
             using var scope = NewDisposeScope();
             var squares = rows.narrow(0, first, Math.Min(BlockSize, energies.Length - first)).to(ScalarType.Float64).square().sum(1).cpu();
             MemoryMarshal.Cast<byte, double>(squares.bytes).CopyTo(energies.AsSpan(first));
+        }
+
+        if (Array.FindIndex(energies, energy => !double.IsFinite(energy)) is >= 0 and var document)
+        {
+            throw new NumericalException(
+                $"document {document}",
+                "its row in the whitened coordinates has NaN or infinite entries",
+                "Look at the document's loss and gradient norm; leave the document out if its text is at fault.");
         }
 
         return energies;
