@@ -28,10 +28,10 @@ internal static class DictionaryStage
         using var scope = NewDisposeScope();
         var learning = DocumentsStage.ReadTexts(context.Folder).Select(text => !text.HeldOut).ToArray();
         using var file = SafetensorsFile.Open(context.Folder.Need(CoordinatesStage.File));
-        var rows = file.ReadRaw("rows"); // [N, k]
-        var learnt = rows[tensor(learning)]; // [documents learnt from, k]
+        var rows = CoordinateRows.Open(file); // [N, k]
+        var learnt = CoordinateRows.Open(file, [.. learning.Index().Where(document => document.Item).Select(document => document.Index)]); // [documents learnt from, k]
         var chosen = SizesStage.IsAsked(options) ? SizesStage.Chosen(context) : null;
-        var atomCount = chosen?.Atoms ?? SizesStage.UsualAtoms(options, (int)learnt.shape[0]);
+        var atomCount = chosen?.Atoms ?? SizesStage.UsualAtoms(options, learnt.RowCount);
         using var dictionary = DictionaryLearner.Learn(
             learnt,
             new()
@@ -65,7 +65,7 @@ internal static class DictionaryStage
             ("reseeded_atoms", dictionary.ReseededAtoms),
             ("nonzeros", codes.MeanNonzeros),
             ("start_objectives", new JsonArray([.. dictionary.StartObjectives.Select(objective => (JsonNode)objective)])),
-            ("explained_share", Explained(rows, encoded.ResidualEnergies, learning, held: false)),
+            ("explained_share", Explained(encoded.Energies, encoded.ResidualEnergies, learning, held: false)),
         })
         {
             context.Notes[name] = value;
@@ -73,7 +73,7 @@ internal static class DictionaryStage
 
         if (learning.Contains(false))
         {
-            context.Notes["held_out_explained_share"] = Explained(rows, encoded.ResidualEnergies, learning, held: true);
+            context.Notes["held_out_explained_share"] = Explained(encoded.Energies, encoded.ResidualEnergies, learning, held: true);
         }
     }
 
@@ -83,10 +83,8 @@ internal static class DictionaryStage
         .Select(pair => pair.index)];
 
     // Of the coordinates' energy, by the lasso codes as they are.
-    private static double Explained(Tensor rows, double[] residuals, bool[] learning, bool held)
+    private static double Explained(double[] energies, double[] residuals, bool[] learning, bool held)
     {
-        using var scope = NewDisposeScope();
-        var energies = rows.square().sum(1, type: ScalarType.Float64).data<double>().ToArray();
         double energy = 0, residual = 0;
         for (var i = 0; i < residuals.Length; i++)
         {

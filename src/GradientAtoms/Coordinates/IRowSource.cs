@@ -22,6 +22,12 @@ public interface IRowSource
     /// <param name="documents">Document indices.</param>
     /// <returns><c>[n, d]</c>, float32, on the CPU. The caller owns it.</returns>
     Tensor ReadRows(IReadOnlyList<int> documents);
+
+    /// <summary>Some rows that follow each other, whole.</summary>
+    /// <param name="first">The first document.</param>
+    /// <param name="count">How many.</param>
+    /// <returns><c>[count, d]</c>. The caller owns it.</returns>
+    Tensor ReadBlock(int first, int count) => ReadRows([.. Enumerable.Range(first, count)]);
 }
 
 /// <summary>Rows that fit into memory: for tests, and for spaces of small models.</summary>
@@ -40,7 +46,11 @@ public sealed record RowsInMemory(Tensor Rows) : IRowSource
     /// <inheritdoc/>
     public Tensor ReadRows(IReadOnlyList<int> documents)
     {
-        using var indices = tensor(documents.Select(index => (long)index).ToArray(), dtype: ScalarType.Int64);
+        using var indices = tensor(documents.Select(index => (long)index).ToArray(), dtype: ScalarType.Int64, device: Rows.device);
         return Rows.index_select(0, indices);
     }
+
+    /// <inheritdoc/>
+    /// <remarks>A view: nothing is copied.</remarks>
+    public Tensor ReadBlock(int first, int count) => Rows.narrow(0, first, count);
 }

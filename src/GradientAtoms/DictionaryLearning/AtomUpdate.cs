@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using GradientAtoms.Coordinates;
 using static TorchSharp.torch;
 
 namespace GradientAtoms.DictionaryLearning;
@@ -12,7 +13,6 @@ namespace GradientAtoms.DictionaryLearning;
 /// <param name="size">k.</param>
 internal sealed class AtomUpdate(int atomCount, int size)
 {
-    private const int BlockSize = 2048;
     private const int ColumnBlock = 512;
     private const double Nothing = 1e-12; // what is left of a product when its documents have been taken out again
 
@@ -23,30 +23,31 @@ internal sealed class AtomUpdate(int atomCount, int size)
     /// <summary>Begins again with the codes of all documents: sums that were long kept up to date are off by their roundings.</summary>
     /// <param name="rows"><c>[N, k]</c>.</param>
     /// <param name="codes">The codes of each row.</param>
-    public void Begin(Tensor rows, RowCodes[] codes)
+    public void Begin(IRowSource rows, RowCodes[] codes)
     {
         Array.Clear(_weighted);
         Array.Clear(_products);
         Array.Clear(_supports);
-        Change(rows, [], codes);
+        Change(rows, 0, [], codes);
     }
 
     /// <summary>Takes documents' old codes out of the sums and their new ones in.</summary>
-    /// <param name="rows"><c>[n, k]</c>.</param>
-    /// <param name="before">The codes that each row had; empty: they had none.</param>
-    /// <param name="after">The codes that each row has now.</param>
-    public void Change(Tensor rows, ReadOnlySpan<RowCodes> before, ReadOnlySpan<RowCodes> after)
+    /// <param name="rows"><c>[N, k]</c>.</param>
+    /// <param name="begin">The first of the documents.</param>
+    /// <param name="before">The codes that each had; empty: they had none.</param>
+    /// <param name="after">The codes that each has now.</param>
+    public void Change(IRowSource rows, int begin, ReadOnlySpan<RowCodes> before, ReadOnlySpan<RowCodes> after)
     {
         var (old, now) = (before.ToArray(), after.ToArray());
         foreach (var row in old)
             Count(row, -1);
         foreach (var row in now)
             Count(row, 1);
-        for (var first = 0; first < now.Length; first += BlockSize)
+        for (var first = 0; first < now.Length; first += SparseCoder.BlockSize)
         {
             using var block = NewDisposeScope();
-            var (start, count) = (first, Math.Min(BlockSize, now.Length - first));
-            var values = rows.narrow(0, start, count).to(ScalarType.Float32).cpu().contiguous();
+            var (start, count) = (first, Math.Min(SparseCoder.BlockSize, now.Length - first));
+            var values = rows.ReadBlock(begin + start, count).to(ScalarType.Float32).cpu().contiguous();
 
             // By columns, so that the sums of a thread stay in its cache and no two threads write to one place. A document has a few codes only, so rows are added to the atoms they are of.
             Parallel.For(0, (size + ColumnBlock - 1) / ColumnBlock, new ParallelOptions { MaxDegreeOfParallelism = get_num_threads() }, part =>

@@ -16,10 +16,24 @@ public static class DictionaryLearner
     private const double SmallestSparsity = 1e-6;
     private const double NonzeroTolerance = 0.05;
     private const int NarrowSize = 1024;
+    private const int MostNarrow = 1 << 16; // documents of which narrow rows are held in memory: 256 MiB
     private const int MostParts = 10;
 
+    /// <summary>Learns a dictionary of rows in memory.</summary>
+    /// <inheritdoc cref="Learn(IRowSource, DictionaryOptions, IProgress{StageProgress}?, CancellationToken)"/>
+    public static LearnedDictionary Learn(
+        Tensor rows,
+        DictionaryOptions options,
+        IProgress<StageProgress>? progress = null,
+        CancellationToken cancellationToken = default) =>
+        Learn(SparseCoder.InMemory(rows), options, progress, cancellationToken);
+
     /// <summary>Learns a dictionary.</summary>
-    /// <param name="rows"><c>[N, k]</c>, documents in whitened coordinates, of norm 1 (centred rows may be a little shorter).</param>
+    /// <param name="rows">
+    /// <c>[N, k]</c>, documents in whitened coordinates, of norm 1 (centred rows may be a little shorter), read once or twice a round, some
+    /// thousand at a time. In memory are the atoms and two more of their size, a few codes a document, and of no more than 65,536
+    /// documents 1,024 numbers each.
+    /// </param>
     /// <param name="options">How.</param>
     /// <param name="progress">Told after every round.</param>
     /// <param name="cancellationToken">Looked at every round.</param>
@@ -27,7 +41,7 @@ public static class DictionaryLearner
     /// <exception cref="DictionaryException">More atoms than documents, or nothing is left at this penalty.</exception>
     /// <exception cref="NumericalException">A row is not finite.</exception>
     public static LearnedDictionary Learn(
-        Tensor rows,
+        IRowSource rows,
         DictionaryOptions options,
         IProgress<StageProgress>? progress = null,
         CancellationToken cancellationToken = default)
@@ -37,14 +51,14 @@ public static class DictionaryLearner
         var objectives = new List<double>();
         State? best = null;
         var energies = SparseCoder.Energies(rows);
-        using var narrow = rows.shape[1] >= 4 * NarrowSize && options.Rounds > 1 ? Narrowed(rows, options.Seed) : null;
+        using var narrow = rows.ColumnCount >= 4 * NarrowSize && rows.RowCount <= MostNarrow && options.Rounds > 1 ? Narrowed(rows, options.Seed) : null;
         var narrowEnergies = narrow is null ? [] : SparseCoder.Energies(narrow);
         for (var start = 0; start < options.Starts; start++)
         {
             State? before = null;
             if (narrow is not null)
             {
-                before = new State(narrow, narrowEnergies, options, sparsity, start);
+                before = new State(new RowsInMemory(narrow), narrowEnergies, options, sparsity, start);
                 before.Learn(options.Rounds - (options.Rounds / 4), progress, cancellationToken);
             }
 
@@ -65,38 +79,39 @@ public static class DictionaryLearner
     /// Rows of fewer numbers whose inner products are those of the rows but for about 1/√<see cref="NarrowSize"/>, <c>[N, 1024]</c>, float32. Most
     /// rounds only find out which documents belong together, and need no more.
     /// </summary>
-    internal static Tensor Narrowed(Tensor rows, long seed)
+    internal static Tensor Narrowed(IRowSource rows, long seed)
     {
         using var scope = NewDisposeScope();
         var projector = new SketchProjector(NarrowSize, seed, "dictionary/narrow", entries: 1);
-        var narrow = zeros([rows.shape[0], NarrowSize], ScalarType.Float32, rows.device);
-        for (var first = 0L; first < rows.shape[0]; first += SparseCoder.BlockSize)
+        var narrow = zeros([rows.RowCount, NarrowSize], ScalarType.Float32, DeviceOf(rows));
+        for (var first = 0; first < rows.RowCount; first += SparseCoder.BlockSize)
         {
             using var block = NewDisposeScope();
-            var count = Math.Min(SparseCoder.BlockSize, rows.shape[0] - first);
-            narrow.narrow(0, first, count).copy_(projector.Apply(rows.narrow(0, first, count).to(ScalarType.Float32).cpu()));
+            var count = Math.Min(SparseCoder.BlockSize, rows.RowCount - first);
+            narrow.narrow(0, first, count).copy_(projector.Apply(rows.ReadBlock(first, count).to(ScalarType.Float32).cpu()));
         }
 
         return narrow.MoveToOuterDisposeScope();
     }
 
-    private static void Check(Tensor rows, DictionaryOptions options)
+    // Rows that are read from files come into the memory of the processor.
+    private static Device DeviceOf(IRowSource rows) => rows is RowsInMemory memory ? memory.Rows.device : CPU;
+
+    private static void Check(IRowSource rows, DictionaryOptions options)
     {
-        if (rows.dim() != 2)
-            throw new ArgumentException($"rows must be [N, k], not [{string.Join(", ", rows.shape)}]", nameof(rows));
         ArgumentOutOfRangeException.ThrowIfLessThan(options.AtomCount, 1, nameof(options));
         ArgumentOutOfRangeException.ThrowIfLessThan(options.Rounds, 1, nameof(options));
         ArgumentOutOfRangeException.ThrowIfLessThan(options.Starts, 1, nameof(options));
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(options.Sparsity ?? options.TargetNonzeros, nameof(options));
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(options.Gate ?? 1, nameof(options));
-        if (options.AtomCount > rows.shape[0])
-            throw DictionaryException.TooManyAtoms(options.AtomCount, rows.shape[0]);
+        if (options.AtomCount > rows.RowCount)
+            throw DictionaryException.TooManyAtoms(options.AtomCount, rows.RowCount);
     }
 
     /// <summary>One start.</summary>
     private sealed class State
     {
-        private readonly Tensor _rows;
+        private readonly IRowSource _rows;
         private readonly DictionaryOptions _options;
         private readonly bool _isSearching;
         private readonly int _start;
@@ -111,14 +126,14 @@ public static class DictionaryLearner
         private bool _converged;
 
         /// <summary>Begins with documents as atoms, or with the codes that narrower rows have come to.</summary>
-        public State(Tensor rows, double[] energies, DictionaryOptions options, double? sparsity, int start, State? before = null)
+        public State(IRowSource rows, double[] energies, DictionaryOptions options, double? sparsity, int start, State? before = null)
         {
             // Atoms follow after every part of the documents, not only after all; but the atoms' own products are formed anew each time.
-            _parts = before is null ? (int)Math.Clamp(rows.shape[0] / options.AtomCount, 1, MostParts) : 1;
-            (_rows, _options, _start, _size) = (rows, options, start, (int)rows.shape[1]);
+            _parts = before is null ? Math.Clamp(rows.RowCount / options.AtomCount, 1, MostParts) : 1;
+            (_rows, _options, _start, _size) = (rows, options, start, (int)rows.ColumnCount);
             _isSearching = sparsity is null;
             Sparsity = sparsity ?? 0.1;
-            _codes = SparseCoder.Nothing(rows);
+            _codes = SparseCoder.Nothing(rows.RowCount);
             _energies = energies;
             _update = new(options.AtomCount, _size);
             if (before is null)
@@ -227,7 +242,7 @@ public static class DictionaryLearner
         private Tensor Atoms()
         {
             using var array = tensor(_atoms, [_options.AtomCount, _size], ScalarType.Float32);
-            return array.to(_rows.device, copy: true);
+            return array.to(DeviceOf(_rows), copy: true);
         }
 
         private void RequireCodes(SparseCoder.Pass pass)
@@ -254,8 +269,7 @@ public static class DictionaryLearner
                 pass.ResidualEnergies.CopyTo(residuals, first);
                 if (part == _parts - 1)
                     break;
-                using var rows = _rows.narrow(0, first, end - first);
-                _update.Change(rows, before, pass.Codes);
+                _update.Change(_rows, first, before, pass.Codes);
                 _update.Sweep(_atoms);
             }
 
@@ -272,10 +286,9 @@ public static class DictionaryLearner
         // Products in float32, as the rows and the atoms are: off by some 1e-7, which is what a code can be kept to.
         private SparseCoder.Pass Encode(double tolerance, double sparsity, int first, int count, CancellationToken cancellationToken)
         {
-            using var rows = _rows.narrow(0, first, count);
             using var atoms = Atoms();
             var options = new SparseCodingOptions { Sparsity = sparsity, Codes = _options.Codes, Tolerance = tolerance };
-            var pass = SparseCoder.Run(rows, atoms, _energies[first..(first + count)], _codes[first..(first + count)], options, ScalarType.Float32, null, cancellationToken);
+            var pass = SparseCoder.Run(_rows, first, count, atoms, _energies[first..(first + count)], _codes[first..(first + count)], options, ScalarType.Float32, null, cancellationToken);
             pass.Codes.CopyTo(_codes, first);
             return pass;
         }
@@ -284,13 +297,12 @@ public static class DictionaryLearner
         private float[] FirstAtoms()
         {
             using var scope = NewDisposeScope();
-            var norms = MemoryMarshal.Cast<byte, float>(_rows.to(ScalarType.Float32).norm(1).cpu().bytes).ToArray();
             var order = Enumerable.Range(0, _codes.Length).ToArray();
             RandomStream.Integers(_options.Seed, FormattableString.Invariant($"dictionary/start/{_start}")).Shuffle(order);
-            var drawn = order.Where(document => norms[document] > 1e-6f).Take(_options.AtomCount).ToArray();
+            var drawn = order.Where(document => _energies[document] > 1e-12).Take(_options.AtomCount).ToArray();
             if (drawn.Length < _options.AtomCount)
                 throw DictionaryException.TooManyAtoms(_options.AtomCount, drawn.Length);
-            var chosen = _rows.index_select(0, tensor(drawn, ScalarType.Int64, device: _rows.device)).to(ScalarType.Float32);
+            var chosen = _rows.ReadRows(drawn).to(ScalarType.Float32);
             return MemoryMarshal.Cast<byte, float>(nn.functional.normalize(chosen, dim: 1).cpu().contiguous().bytes).ToArray();
         }
 
@@ -308,7 +320,8 @@ public static class DictionaryLearner
             var worst = Enumerable.Range(0, _codes.Length).OrderByDescending(document => pass.ResidualEnergies[document]).Take(dead.Length).ToArray();
             for (var i = 0; i < worst.Length; i++)
             {
-                using var row = _rows[worst[i]].to(ScalarType.Float32).cpu().contiguous();
+                using var scope = NewDisposeScope();
+                var row = _rows.ReadBlock(worst[i], 1).to(ScalarType.Float32).cpu().contiguous();
                 var residual = MemoryMarshal.Cast<byte, float>(row.bytes).ToArray();
                 var codes = _codes[worst[i]];
                 for (var entry = 0; entry < codes.Atoms.Length; entry++)

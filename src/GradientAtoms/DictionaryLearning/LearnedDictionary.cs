@@ -52,5 +52,6 @@ public sealed class LearnedDictionary : IDisposable
 /// <param name="Objective">(1/N) Σ ½‖x_i − a_i D‖² + α‖a_i‖₁.</param>
 /// <param name="DualityGap">Mean over documents of (primal − dual) / primal.</param>
 /// <param name="LargestDualityGap">The largest of a document.</param>
+/// <param name="Energies"><c>[N]</c>: ‖x‖² of each document.</param>
 /// <param name="ResidualEnergies"><c>[N]</c>: ‖x_i − a_i D‖².</param>
-public sealed record EncodedRows(SparseCodes Codes, double Objective, double DualityGap, double LargestDualityGap, double[] ResidualEnergies);
+public sealed record EncodedRows(SparseCodes Codes, double Objective, double DualityGap, double LargestDualityGap, double[] Energies, double[] ResidualEnergies);

@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using GradientAtoms.Coordinates;
 using static TorchSharp.torch;
 
 namespace GradientAtoms.DictionaryLearning;
@@ -21,54 +22,52 @@ public sealed class PoleGates
     /// <summary>Atoms, K.</summary>
     public int AtomCount => _least.Length / 2;
 
+    /// <summary>Measures the gates on rows in memory.</summary>
+    /// <inheritdoc cref="Fit(IRowSource, Tensor, SparseCodes, double, int)"/>
+    public static PoleGates Fit(Tensor rows, Tensor atoms, SparseCodes codes, double share, int minimumSupport) =>
+        Fit(SparseCoder.InMemory(rows), atoms, codes, share, minimumSupport);
+
     /// <summary>Measures the gates.</summary>
     /// <param name="rows"><c>[N, k]</c>.</param>
     /// <param name="atoms"><c>[K, k]</c>.</param>
     /// <param name="codes"><c>[N, K]</c>, of the rows by the penalty.</param>
     /// <param name="share">Of a pole's median product, above 0.</param>
     /// <param name="minimumSupport">Documents below which a pole stays shut.</param>
-    public static PoleGates Fit(Tensor rows, Tensor atoms, SparseCodes codes, double share, int minimumSupport)
+    public static PoleGates Fit(IRowSource rows, Tensor atoms, SparseCodes codes, double share, int minimumSupport)
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(share);
-        var products = Products(rows, atoms);
-        var (atomCount, byAtom) = (codes.AtomCount, codes.ByAtom());
-        var least = new float[2 * atomCount];
-        Array.Fill(least, float.PositiveInfinity);
-        for (var atom = 0; atom < atomCount; atom++)
+        var atomCount = codes.AtomCount;
+        var own = new List<float>[2 * atomCount]; // products of the documents that the penalty gave each pole
+        for (var pole = 0; pole < own.Length; pole++)
+            own[pole] = [];
+        foreach (var (document, products) in Products(rows, atoms))
         {
-            foreach (var sign in (ReadOnlySpan<int>)[1, -1])
-            {
-                var own = new List<float>();
-                var documents = byAtom.DocumentsOf(atom);
-                var values = byAtom.CodesOf(atom);
-                for (var i = 0; i < documents.Length; i++)
-                {
-                    if (Math.Sign(values[i]) == sign)
-                        own.Add(sign * products[(documents[i] * atomCount) + atom]);
-                }
-
-                // A median at or below zero says that the pole's documents are not along its atom: a gate there would let everything in.
-                if (own.Count >= minimumSupport && Median(own) is > 0 and var median)
-                    least[(2 * atom) + (sign > 0 ? 0 : 1)] = (float)(share * median);
-            }
+            var of = codes.AtomsOf(document);
+            var values = codes.CodesOf(document);
+            for (var entry = 0; entry < of.Length; entry++)
+                own[(2 * of[entry]) + (values[entry] > 0 ? 0 : 1)].Add(Math.Sign(values[entry]) * products.Span[of[entry]]);
         }
 
-        return new(least);
+        // A median at or below zero says that the pole's documents are not along its atom: a gate there would let everything in.
+        return new([.. own.Select(products => products.Count >= minimumSupport && Median(products) is > 0 and var median ? (float)(share * median) : float.PositiveInfinity)]);
     }
+
+    /// <summary>The codes of rows in memory that pass.</summary>
+    /// <inheritdoc cref="Encode(IRowSource, Tensor)"/>
+    public SparseCodes Encode(Tensor rows, Tensor atoms) => Encode(SparseCoder.InMemory(rows), atoms);
 
     /// <summary>The codes that pass.</summary>
     /// <param name="rows"><c>[N, k]</c>, documents of the fit or others.</param>
     /// <param name="atoms"><c>[K, k]</c>, as fitted.</param>
     /// <returns><c>[N, K]</c>.</returns>
-    public SparseCodes Encode(Tensor rows, Tensor atoms)
+    public SparseCodes Encode(IRowSource rows, Tensor atoms)
     {
-        var products = Products(rows, atoms);
         var builder = new SparseCodes.Builder(AtomCount);
-        for (var first = 0; first < products.Length; first += AtomCount)
+        foreach (var (_, products) in Products(rows, atoms))
         {
             for (var atom = 0; atom < AtomCount; atom++)
             {
-                var product = products[first + atom];
+                var product = products.Span[atom];
                 if (product >= _least[2 * atom] || -product >= _least[(2 * atom) + 1])
                     builder.Add(atom, product);
             }
@@ -90,11 +89,22 @@ public sealed class PoleGates
         return new(Values(gates));
     }
 
-    // x·d, [N·K].
-    private static float[] Products(Tensor rows, Tensor atoms)
+    // x·d of each document in turn, [K].
+    private static IEnumerable<(int Document, ReadOnlyMemory<float> Products)> Products(IRowSource rows, Tensor atoms)
+    {
+        for (var first = 0; first < rows.RowCount; first += SparseCoder.BlockSize)
+        {
+            var (count, atomCount) = (Math.Min(SparseCoder.BlockSize, rows.RowCount - first), (int)atoms.shape[0]);
+            var products = BlockProducts(rows, atoms, first, count);
+            for (var row = 0; row < count; row++)
+                yield return (first + row, products.AsMemory(row * atomCount, atomCount));
+        }
+    }
+
+    private static float[] BlockProducts(IRowSource rows, Tensor atoms, int first, int count)
     {
         using var scope = NewDisposeScope();
-        return Values(rows.to(ScalarType.Float32).matmul(atoms.to(ScalarType.Float32).t()));
+        return Values(rows.ReadBlock(first, count).to(ScalarType.Float32).matmul(atoms.to(ScalarType.Float32).t()));
     }
 
     private static float[] Values(Tensor tensor)

@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using GradientAtoms.Coordinates;
 using static TorchSharp.torch;
 
 namespace GradientAtoms.DictionaryLearning;
@@ -9,32 +10,44 @@ public static class SparseCoder
     /// <summary>Documents whose products with the atoms are held at a time.</summary>
     internal const int BlockSize = 1024;
 
+    /// <summary>Finds the codes of rows in memory.</summary>
+    /// <inheritdoc cref="Encode(IRowSource, Tensor, SparseCodingOptions, IProgress{StageProgress}?, CancellationToken)"/>
+    public static EncodedRows Encode(
+        Tensor rows,
+        Tensor atoms,
+        SparseCodingOptions options,
+        IProgress<StageProgress>? progress = null,
+        CancellationToken cancellationToken = default) =>
+        Encode(InMemory(rows), atoms, options, progress, cancellationToken);
+
     /// <summary>Finds the codes.</summary>
-    /// <param name="rows"><c>[N, k]</c>.</param>
+    /// <param name="rows"><c>[N, k]</c>, read once for their norms and once for their codes.</param>
     /// <param name="atoms"><c>[K, k]</c>.</param>
     /// <param name="options">Penalty and precision.</param>
     /// <param name="progress">Told after every block of documents.</param>
     /// <param name="cancellationToken">Looked at every block of documents.</param>
     /// <exception cref="NumericalException">A row is not finite.</exception>
     public static EncodedRows Encode(
-        Tensor rows,
+        IRowSource rows,
         Tensor atoms,
         SparseCodingOptions options,
         IProgress<StageProgress>? progress = null,
         CancellationToken cancellationToken = default)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(options.Sparsity);
-        if (rows.dim() != 2 || atoms.dim() != 2 || rows.shape[1] != atoms.shape[1])
+        if (atoms.dim() != 2 || rows.ColumnCount != atoms.shape[1])
         {
-            throw new ArgumentException($"rows [{string.Join(", ", rows.shape)}] and atoms [{string.Join(", ", atoms.shape)}] must be matrices of one width", nameof(atoms));
+            throw new ArgumentException($"rows of {rows.ColumnCount} numbers and atoms [{string.Join(", ", atoms.shape)}] must be of one width", nameof(atoms));
         }
 
-        var pass = Run(rows, atoms, Energies(rows), Nothing(rows), options, ScalarType.Float64, progress, cancellationToken);
+        var energies = Energies(rows);
+        var pass = Run(rows, 0, rows.RowCount, atoms, energies, Nothing(rows.RowCount), options, ScalarType.Float64, progress, cancellationToken);
         return new(
             ToSparse(pass.Codes, (int)atoms.shape[0]),
             pass.Objective,
             pass.MeanGap,
             pass.LargestGap,
+            energies,
             pass.ResidualEnergies);
     }
 
@@ -45,9 +58,11 @@ public static class SparseCoder
         public double MeanNonzeros => Codes.Length == 0 ? 0 : Codes.Sum(codes => (double)codes.Atoms.Length) / Codes.Length;
     }
 
-    /// <summary>Encodes every row, beginning from given codes; energies are those of <see cref="Energies"/>. The precision is that of the products of rows and atoms; codes are always found in float64.</summary>
+    /// <summary>Encodes some rows that follow each other, beginning from given codes of theirs; energies, theirs too, are those of <see cref="Energies(IRowSource)"/>. The precision is that of the products of rows and atoms; codes are always found in float64.</summary>
     internal static Pass Run(
-        Tensor rows,
+        IRowSource rows,
+        int begin,
+        int documentCount,
         Tensor atoms,
         double[] energies,
         RowCodes[] start,
@@ -56,7 +71,7 @@ public static class SparseCoder
         IProgress<StageProgress>? progress,
         CancellationToken cancellationToken)
     {
-        var (documentCount, atomCount) = ((int)rows.shape[0], (int)atoms.shape[0]);
+        var atomCount = (int)atoms.shape[0];
         var gram = Gram(atoms, precision);
         var codes = new RowCodes[documentCount];
         var results = new RowResult[documentCount];
@@ -68,7 +83,8 @@ public static class SparseCoder
         {
             cancellationToken.ThrowIfCancellationRequested();
             var count = Math.Min(BlockSize, documentCount - first);
-            Products(rows, transposed, first, count, precision, products);
+            using (var block = rows.ReadBlock(begin + first, count))
+                Products(block, transposed, 0, count, precision, products);
             var offset = first;
             Parallel.For(
                 0,
@@ -98,7 +114,13 @@ public static class SparseCoder
     }
 
     /// <summary>No codes yet.</summary>
-    internal static RowCodes[] Nothing(Tensor rows) => [.. Enumerable.Repeat(RowCodes.None, (int)rows.shape[0])];
+    internal static RowCodes[] Nothing(int documentCount) => [.. Enumerable.Repeat(RowCodes.None, documentCount)];
+
+    /// <summary>Rows in memory.</summary>
+    /// <exception cref="ArgumentException">They are not a matrix.</exception>
+    internal static RowsInMemory InMemory(Tensor rows) => rows.dim() == 2
+        ? new(rows)
+        : throw new ArgumentException($"rows must be [N, k], not [{string.Join(", ", rows.shape)}]", nameof(rows));
 
     internal static SparseCodes ToSparse(RowCodes[] rows, int atomCount)
     {
@@ -123,13 +145,17 @@ public static class SparseCoder
 
     /// <summary>Squared norms of the rows, <c>[N]</c>.</summary>
     /// <exception cref="NumericalException">A row is not finite.</exception>
-    internal static double[] Energies(Tensor rows)
+    internal static double[] Energies(Tensor rows) => Energies(InMemory(rows));
+
+    /// <summary>Squared norms of the rows, <c>[N]</c>.</summary>
+    /// <exception cref="NumericalException">A row is not finite.</exception>
+    internal static double[] Energies(IRowSource rows)
     {
-        var energies = new double[rows.shape[0]];
+        var energies = new double[rows.RowCount];
         for (var first = 0; first < energies.Length; first += BlockSize)
         {
             using var scope = NewDisposeScope();
-            var squares = rows.narrow(0, first, Math.Min(BlockSize, energies.Length - first)).to(ScalarType.Float64).square().sum(1).cpu();
+            var squares = rows.ReadBlock(first, Math.Min(BlockSize, energies.Length - first)).to(ScalarType.Float64).square().sum(1).cpu();
             MemoryMarshal.Cast<byte, double>(squares.bytes).CopyTo(energies.AsSpan(first));
         }
 

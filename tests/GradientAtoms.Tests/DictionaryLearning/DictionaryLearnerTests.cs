@@ -1,3 +1,4 @@
+using GradientAtoms.Coordinates;
 using GradientAtoms.DictionaryLearning;
 using GradientAtoms.Tests.Support;
 using static TorchSharp.torch;
@@ -39,6 +40,45 @@ public sealed class DictionaryLearnerTests
     }
 
     [Fact]
+    public void Rows_that_are_read_in_blocks_give_what_rows_in_memory_give()
+    {
+        using var scope = NewDisposeScope();
+        var (rows, _) = Planted.Problem(documents: 1100, size: 40, atoms: 20); // more than one block
+        var options = new DictionaryOptions { AtomCount = 30, TargetNonzeros = 2, Gate = 0.6, Starts = 2, Rounds = 6, Seed = 1 };
+        using var memory = DictionaryLearner.Learn(rows, options);
+        var copies = new CopiedRows(rows);
+        using var read = DictionaryLearner.Learn(copies, options);
+        Assert.InRange(copies.Longest, 1, 1024);
+        AssertTensor.Close(memory.Atoms, read.Atoms, 1e-6);
+        Assert.Equal(memory.Objective, read.Objective, 1e-9);
+        Assert.Equal(memory.Codes.Values.Length, read.Codes.Values.Length);
+        var (whole, blocks) = (
+            SparseCoder.Encode(rows, memory.Atoms, new() { Sparsity = 0.1 }),
+            SparseCoder.Encode(copies, memory.Atoms, new() { Sparsity = 0.1 }));
+        Assert.Equal(whole.Objective, blocks.Objective, 1e-12);
+        Assert.Equal(memory.Gates!.Encode(rows, memory.Atoms).Values.ToArray(), memory.Gates.Encode(copies, memory.Atoms).Values.ToArray());
+    }
+
+    // Every read is a copy of its own, as from a file.
+    private sealed class CopiedRows(Tensor rows) : IRowSource
+    {
+        public int Longest { get; private set; }
+
+        public int RowCount => (int)rows.shape[0];
+
+        public long ColumnCount => rows.shape[1];
+
+        public Tensor ReadColumns(long first, long count) => throw new NotSupportedException();
+
+        public Tensor ReadRows(IReadOnlyList<int> documents)
+        {
+            Longest = Math.Max(Longest, documents.Count);
+            using var indices = tensor(documents.ToArray(), ScalarType.Int64);
+            return rows.index_select(0, indices);
+        }
+    }
+
+    [Fact]
     public void Planted_atoms_are_found_again()
     {
         using var scope = NewDisposeScope();
@@ -72,12 +112,12 @@ public sealed class DictionaryLearnerTests
     {
         using var scope = NewDisposeScope();
         var rows = nn.functional.normalize(randn([400, 5000], generator: new Generator(1)) + (2 * randn([1, 5000], generator: new Generator(2))), dim: 1);
-        var narrow = DictionaryLearner.Narrowed(rows, seed: 0);
+        var narrow = DictionaryLearner.Narrowed(new RowsInMemory(rows), seed: 0);
         var off = narrow.matmul(narrow.t()) - rows.matmul(rows.t());
         Assert.Equal([400, 1024], narrow.shape);
         Assert.InRange(off.square().mean().sqrt().item<float>(), 0.005, 1.5 / Math.Sqrt(1024));
-        Assert.True(off.square().mean().item<float>() > (DictionaryLearner.Narrowed(rows, seed: 0) - narrow).square().sum().item<float>());
-        Assert.True((DictionaryLearner.Narrowed(rows, seed: 1) - narrow).square().sum().item<float>() > 1);
+        Assert.True(off.square().mean().item<float>() > (DictionaryLearner.Narrowed(new RowsInMemory(rows), seed: 0) - narrow).square().sum().item<float>());
+        Assert.True((DictionaryLearner.Narrowed(new RowsInMemory(rows), seed: 1) - narrow).square().sum().item<float>() > 1);
     }
 
     [Theory]
