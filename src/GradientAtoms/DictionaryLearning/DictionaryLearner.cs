@@ -162,12 +162,13 @@ public static class DictionaryLearner
                 cancellationToken.ThrowIfCancellationRequested();
                 _rounds++;
                 var pass = LearnRound(cancellationToken);
-                RequireCodes(pass);
+                if (_rounds > 1 && !_isSearching)
+                    RequireCodes(pass);
                 var steady = !_isSearching || Math.Abs(pass.MeanNonzeros - _options.TargetNonzeros) <= 0.1;
                 _converged = steady && previous - pass.Objective <= _options.Tolerance * pass.Objective && _rounds > first + 1;
                 previous = steady && _rounds > 1 ? pass.Objective : double.PositiveInfinity; // the first round has a penalty of its own
                 // The last rounds only settle: an atom taken anew there would be half learnt.
-                if (_rounds <= _options.Rounds * 2 / 3 && Reseed(pass) > 0)
+                if (_rounds <= _options.Rounds * 2 / 3 && pass.MeanNonzeros > 0 && Reseed(pass) > 0)
                     _converged = false;
                 UpdateAtoms();
                 if (!steady && _rounds > 1)

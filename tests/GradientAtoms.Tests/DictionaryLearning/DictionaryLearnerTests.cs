@@ -40,6 +40,15 @@ public sealed class DictionaryLearnerTests
     }
 
     [Fact]
+    public void A_target_of_few_codes_is_met_though_no_document_has_one_on_the_way()
+    {
+        using var scope = NewDisposeScope();
+        var (rows, _) = Planted.Problem(documents: 60, size: 20, atoms: 8);
+        using var learnt = DictionaryLearner.Learn(rows, new() { AtomCount = 8, TargetNonzeros = 0.1, Seed = 1, ToleratesDegenerate = false });
+        Assert.InRange(learnt.Codes.MeanNonzeros, 0.05, 0.15);
+    }
+
+    [Fact]
     public void Rows_that_are_read_in_blocks_give_what_rows_in_memory_give()
     {
         using var scope = NewDisposeScope();
