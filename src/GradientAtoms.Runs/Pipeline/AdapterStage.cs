@@ -90,7 +90,7 @@ internal static class AdapterStage
 
     private static void Tune(StageContext context, AuditOptions options, ModelFiles model)
     {
-        var texts = DocumentsStage.ReadTexts(context.Folder);
+        var texts = RunReader.ReadTexts(context.Folder);
         var documents = DocumentsStage.ReadTokens(context.Folder, texts);
         var configuration = FreshConfiguration(options, model.Description) with
         {

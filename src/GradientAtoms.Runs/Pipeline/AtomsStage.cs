@@ -1,6 +1,7 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using GradientAtoms.Atoms;
+using GradientAtoms.Models.Adapters;
 using GradientAtoms.Models.Checkpoints;
 using GradientAtoms.Runs.Files;
 using GradientAtoms.Runs.Formats;
@@ -35,15 +36,15 @@ internal static class AtomsStage
         using var dictionaryFile = SafetensorsFile.Open(context.Folder.Need(RunFiles.Dictionary));
         var atoms = dictionaryFile.ReadRaw("atoms"); // [K, k]
         using var coordinatesFile = SafetensorsFile.Open(context.Folder.Need(CoordinatesStage.File));
-        using var coordinates = RunReader.ReadCoordinates(coordinatesFile);
-        var shares = AtomShares.Of(coordinates.Rows, codes, atoms);
+        var shares = AtomShares.OfBlocks(codes.DocumentCount, (first, count) => coordinatesFile.ReadRows("rows", first, count), codes, atoms, rowEnergies: null);
 
         // A sketched atom is no combination of documents: where it lies in the network is not known.
-        var lifted = coordinates.CanLift ? AtomLift.Compute(context, model, adapter, coordinates, atoms, shares) : null;
+        var lifted = coordinatesFile.Contains("weights_of_directions") ? Lift(context, model, adapter, coordinatesFile, atoms, shares) : null;
         using var cosines = DocumentCosines.Open(context.Folder, coordinatesFile);
+        string[] ids = [.. texts.Select(text => text.Id)];
         var built = AtomBuilder.Build(
             codes,
-            [.. texts.Select(text => text.Id)],
+            ids,
             new()
             {
                 Raw = cosines.Raw,
@@ -51,20 +52,20 @@ internal static class AtomsStage
                 Shares = shares,
                 ModuleNames = lifted?.ModuleNames,
                 ModuleShares = lifted?.ModuleShares,
-                Texts = [.. texts.Select(text => (text.Prompt, text.Answer))],
+                Texts = new MappedList<TextRow, (string, string)>(texts, text => (text.Prompt, text.Answer)),
                 Confounders = DocumentConfounders.Of(texts, DocumentsStage.ReadTokens(context.Folder, texts)),
                 Certificates = CertificatesStage.Read(context.Folder),
             },
             progress: context.Progress,
             cancellationToken: context.CancellationToken);
-        var kept = tensor(built.Select(atom => (long)atom.Row).ToArray(), dtype: ScalarType.Int64);
-        var map = AtomMap.Layout(atoms.index_select(0, kept), codes.ToDense().index_select(1, kept));
+        int[] kept = [.. built.Select(atom => atom.Row)];
+        var map = AtomMap.Layout(atoms, codes, kept);
         context.Write(RunFiles.Atoms, stream => AtomsFile.Write(stream, built));
         context.WriteText(Map, new JsonArray([.. map.Select((point, index) => (JsonNode)new JsonObject { ["atom"] = built[index].Id, ["x"] = point.X, ["y"] = point.Y })]).ToJsonString(RunJson.Compact) + "\n");
         context.WriteText(Ledger, JsonSerializer.Serialize(
             new ExplainedLedger
             {
-                Documents = [.. texts.Zip(shares.Documents, (text, share) => new ExplainedDocument(text.Id, share ?? 0)).OrderBy(document => document.Explained)],
+                Documents = [.. ids.Zip(shares.Documents, (id, share) => new ExplainedDocument(id, share ?? 0)).OrderBy(document => document.Explained)],
                 Modules = lifted?.Explained ?? [],
                 SampledDocuments = lifted?.SampledDocuments ?? 0,
                 Weights = WeightAccount.Of(lifted?.Change, built),
@@ -75,12 +76,18 @@ internal static class AtomsStage
             context.WriteText(PlacesFile.Name, PlacesFile.Render(lifted.Places, lifted.Splits, built));
         }
 
-        context.WriteText(StructureFile.Name, StructureFile.Render(built, atoms.index_select(0, kept), codes, new AtomOptions().MinimumSupport));
+        context.WriteText(StructureFile.Name, StructureFile.Render(built, atoms.index_select(0, tensor(kept.Select(row => (long)row).ToArray(), dtype: ScalarType.Int64)), codes, new AtomOptions().MinimumSupport));
         context.Notes["atoms"] = built.Count;
         context.Notes["poles"] = built.Sum(atom => atom.Poles.Count(pole => pole.Documents >= new AtomOptions().MinimumSupport));
         context.Notes["confounded_poles"] = built.Sum(atom => atom.Poles.Count(pole => pole.Only is { Count: > 0 }));
         context.Notes["unexplained_share"] = shares.Unexplained;
         context.Notes["documents_without_code"] = Enumerable.Range(0, codes.DocumentCount).Count(document => codes.AtomsOf(document).Length == 0);
+    }
+
+    private static LiftedAtoms Lift(StageContext context, ModelFiles model, LoraAdapter adapter, SafetensorsFile file, Tensor atoms, AtomShares shares)
+    {
+        using var coordinates = RunReader.ReadCoordinates(file);
+        return AtomLift.Compute(context, model, adapter, coordinates, atoms, shares);
     }
 
     /// <summary>The ledger of a finished run; null of one that was made before there was one.</summary>

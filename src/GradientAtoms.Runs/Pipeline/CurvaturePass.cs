@@ -41,12 +41,21 @@ internal sealed class CurvaturePass(
     /// <summary>The note with what the self-check found.</summary>
     public const string SelfCheckNote = "self_check";
 
+    private const int FewestOfBlock = 16;
+    private const int MostOfBlock = 1024;
+
+    // A block's gradients are in memory together, so that the number of documents does not say how much that is.
+    private const long BlockBytes = 256L << 20;
+
     /// <summary>The blocks of the pass.</summary>
-    public BatchPlan Plan { get; } = PlanOf(documents, batchTokens);
+    public BatchPlan Plan { get; } = PlanOf(run, documents, batchTokens);
 
     /// <summary>How documents are put into blocks.</summary>
-    public static BatchPlan PlanOf(IReadOnlyList<TokenizedDocument> documents, int batchTokens) =>
-        BatchPlan.Make([.. documents.Select(document => document.Tokens.Length)], batchTokens, BlockDocuments(documents.Count));
+    /// <param name="run">The run that has the plan.</param>
+    /// <param name="documents">All of them, or a sample.</param>
+    /// <param name="batchTokens">Padded tokens of a batch.</param>
+    public static BatchPlan PlanOf(RunFolder run, IReadOnlyList<TokenizedDocument> documents, int batchTokens) =>
+        BatchPlan.Make([.. documents.Select(document => document.Tokens.Length)], batchTokens, BlockDocuments(documents.Count, PlanStage.Read(run).Parameters));
 
     /// <summary>Everything, from the documents to the eigenvalues.</summary>
     /// <param name="rotated">Gets the rotated gradients.</param>
@@ -82,7 +91,7 @@ internal sealed class CurvaturePass(
     }
 
     /// <summary>About forty blocks a pass: a kill costs one of them, and sums are written once a block.</summary>
-    public static int BlockDocuments(int count) => Math.Clamp(count / 40, 16, 1024);
+    public static int BlockDocuments(int count, long parameters) => Math.Clamp(count / 40, FewestOfBlock, (int)Math.Clamp(BlockBytes / (4 * Math.Max(1, parameters)), FewestOfBlock, MostOfBlock));
 
     private static IReadOnlyList<(string Name, Tensor Rows)> RawRows(GradientBatch batch, CovarianceSums covariances)
     {

@@ -14,7 +14,8 @@ public static class DocumentConfounders
     /// <param name="tokens">Their tokens, in the same order.</param>
     internal static IReadOnlyList<Confounder> Of(IReadOnlyList<TextRow> texts, IReadOnlyList<TokenizedDocument> tokens)
     {
-        var groups = NearDuplicates.Groups([.. texts.Select(text => $"{text.Prompt}\n{text.Answer}")]);
+        var groups = NearDuplicates.Groups(texts.Select(text => $"{text.Prompt}\n{text.Answer}"));
+        string[] ids = [.. texts.Select(text => text.Id)];
         return
         [
             Confounder.OfNumbers("length", [.. tokens.Select(document => (double)document.Tokens.Length)]),
@@ -25,7 +26,7 @@ public static class DocumentConfounders
             // Short answers tell no language; what they were asked in does.
             Confounder.OfGroups("language", [.. texts.Select(text => TextTraits.Language(text.Answer) ?? TextTraits.Language(text.Prompt))]),
             Confounder.OfGroups("format", [.. texts.Select(text => TextTraits.Format(text.Answer))]),
-            Confounder.OfGroups("duplicates", [.. groups.Select(first => texts[first].Id)]),
+            Confounder.OfGroups("duplicates", [.. groups.Select(first => ids[first])]),
         ];
     }
 }

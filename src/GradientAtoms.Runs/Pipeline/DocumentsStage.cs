@@ -94,7 +94,8 @@ internal static class DocumentsStage
         }
     }
 
-    public static IReadOnlyList<TextRow> ReadTexts(RunFolder run) => ReadLines<TextRow>(run.Need(Texts));
+    /// <summary>The texts, read from the run when they are asked for: who goes through them often copies them.</summary>
+    public static IReadOnlyList<TextRow> ReadTexts(RunFolder run) => new TextLines(run.Need(Texts));
 
     public static IReadOnlyList<DocumentRow> ReadFates(RunFolder run) => ReadLines<DocumentRow>(run.Need(Fates));
 

@@ -52,19 +52,19 @@ internal static class GradientsStage
     {
         using var rows = new RotatedRows([.. shards.All.Select(block => shards.PathOf(block.Id))], rowsName);
         var (losses, norms) = (rows.ReadValues("losses"), rows.ReadValues("norms"));
-        var used = documents.Select((document, index) => new DocumentRow
+        var used = documents.Zip(texts, (document, text) => (Document: document, text.HeldOut)).Select((row, index) => new DocumentRow
         {
-            Id = document.Id,
-            SourceRow = document.Line,
-            Tokens = document.Tokens.Length,
-            TrainedTokens = document.TrainedCount,
-            TruncatedTokens = document.TruncatedTokens,
+            Id = row.Document.Id,
+            SourceRow = row.Document.Line,
+            Tokens = row.Document.Tokens.Length,
+            TrainedTokens = row.Document.TrainedCount,
+            TruncatedTokens = row.Document.TruncatedTokens,
             Loss = losses[index],
             GradientNorm = norms[index],
-            Split = texts[index].HeldOut ? "held_out" : "train",
+            Split = row.HeldOut ? "held_out" : "train",
             Status = "used",
         });
-        context.Write(RunFiles.Documents, stream => DocumentsFile.Write(stream, [.. used.Concat(DocumentsStage.ReadFates(context.Folder)).OrderBy(row => row.SourceRow)]));
+        context.Write(RunFiles.Documents, stream => DocumentsFile.Write(stream, [.. used.Concat(DocumentsStage.ReadFates(context.Folder)).OrderBy(document => document.SourceRow)]));
         context.Notes["mean_loss"] = losses.Sum() / documents.Sum(document => (long)document.TrainedCount);
     }
 }

@@ -10,7 +10,8 @@ namespace GradientAtoms.Runs.Pipeline;
 /// <param name="Kind">How gradients are kept.</param>
 /// <param name="SketchSize">Numbers a row, where they are sketched.</param>
 /// <param name="BatchTokens">Tokens of a batch at most.</param>
-internal sealed record PassChoice(CoordinateKind Kind, int SketchSize, int BatchTokens)
+/// <param name="Parameters">Numbers of a gradient; 0 of a run that was planned before blocks were limited by them.</param>
+internal sealed record PassChoice(CoordinateKind Kind, int SketchSize, int BatchTokens, long Parameters)
 {
     /// <summary>The options that the pass takes.</summary>
     public AuditOptions ApplyTo(AuditOptions options) => options with { BatchTokens = BatchTokens };
@@ -41,7 +42,7 @@ internal static class PlanStage
     public static PassChoice Read(RunFolder run)
     {
         var notes = run.Manifest.Stage(Name)!.Notes;
-        return new(Enum.Parse<CoordinateKind>((string)notes["coordinates"]!, ignoreCase: true), (int)notes["sketch_size"]!, (int)notes["batch_tokens"]!);
+        return new(Enum.Parse<CoordinateKind>((string)notes["coordinates"]!, ignoreCase: true), (int)notes["sketch_size"]!, (int)notes["batch_tokens"]!, (long?)notes["parameters"] ?? 0);
     }
 
     private static void Run(StageContext context, AuditOptions options, ModelFiles model)
@@ -63,6 +64,7 @@ internal static class PlanStage
         context.Notes["coordinates"] = choice.Kind.ToString().ToLowerInvariant();
         context.Notes["sketch_size"] = choice.SketchSize;
         context.Notes["batch_tokens"] = choice.BatchTokens;
+        context.Notes["parameters"] = choice.Parameters;
         context.Notes["why"] = why;
         Predict(context, request with { Coordinates = choice.Kind, SketchSize = choice.SketchSize, BatchTokens = choice.BatchTokens });
         context.Progress?.Report(new(Name, 1, 1, "plans", $"{(choice.Kind == CoordinateKind.Sketch ? $"sketches of {choice.SketchSize} numbers" : choice.Kind.ToString().ToLowerInvariant())}: {why}"));
@@ -83,7 +85,7 @@ internal static class PlanStage
     private static (PassChoice Choice, string Why) Decide(AuditOptions options, PlanRequest request)
     {
         var plan = Planner.Plan(request);
-        return (new(plan.Coordinates, plan.Coordinates == CoordinateKind.Sketch ? (int)plan.RowSize : options.SketchSize, plan.BatchTokens), plan.Why);
+        return (new(plan.Coordinates, plan.Coordinates == CoordinateKind.Sketch ? (int)plan.RowSize : options.SketchSize, plan.BatchTokens, request.Layout.Size), plan.Why);
     }
 
     // Gradients of the same documents and parameters are not computed anew because the disk has filled up since, or because atoms are asked for in another number.
@@ -99,12 +101,13 @@ internal static class PlanStage
         }
 
         var batchTokens = (int)gradients.Options["batch_tokens"]!;
+        var before = (long?)run.Manifest.Stage(Name)?.Notes["parameters"] ?? 0;
         if ((string?)gradients.Options["kept"] != "sketch")
         {
-            return new(CoordinateKind.Exact, options.SketchSize, batchTokens);
+            return new(CoordinateKind.Exact, options.SketchSize, batchTokens, before);
         }
 
         var asked = (int?)run.Manifest.Stage(Name)?.Options["sketch_size"];
-        return asked == options.SketchSize ? new(CoordinateKind.Sketch, (int)gradients.Options["sketch_size"]!, batchTokens) : null;
+        return asked == options.SketchSize ? new(CoordinateKind.Sketch, (int)gradients.Options["sketch_size"]!, batchTokens, before) : null;
     }
 }

@@ -23,7 +23,7 @@ public static class RunReader
 
     /// <summary>What a reader sees of the documents that a run uses.</summary>
     /// <exception cref="RunFolderException">GA2607: the run has none.</exception>
-    public static IReadOnlyList<TextRow> ReadTexts(RunFolder run) => DocumentsStage.ReadTexts(run);
+    public static IReadOnlyList<TextRow> ReadTexts(RunFolder run) => [.. DocumentsStage.ReadTexts(run)];
 
     /// <summary>Ids of a run's documents with the share of each one's row that the atoms explain (codes fitted again by least squares), the worst explained first.</summary>
     /// <exception cref="RunFolderException">GA2607: the run has none.</exception>

@@ -58,7 +58,7 @@ public sealed class RunSession : IDisposable
         _dictionary = Owned(() => DictionaryFile.Read(Folder.Need(RunFiles.Dictionary)));
         _codes = new(() => CodesFile.Read(Folder.Need(RunFiles.Codes)).Codes);
         _atoms = new(() => RunReader.ReadAtoms(Folder));
-        _texts = new(() => DocumentsStage.ReadTexts(Folder));
+        _texts = new(() => RunReader.ReadTexts(Folder));
     }
 
     /// <summary>The run.</summary>
@@ -110,7 +110,7 @@ public sealed class RunSession : IDisposable
     internal int BatchTokens => PlanStage.Read(Folder).BatchTokens;
 
     /// <summary>The documents as tokens.</summary>
-    public IReadOnlyList<TokenizedDocument> Documents => DocumentsStage.ReadTokens(Folder, Texts);
+    public IReadOnlyList<TokenizedDocument> Documents => [.. DocumentsStage.ReadTokens(Folder, Texts)];
 
     /// <summary>Directions of poles; they read what the session opened, and end with it.</summary>
     public PoleDirections Directions() => new(Rows, Bases, Eigenvalues, Whitening, Coordinates, AtomRows, Codes);

@@ -71,7 +71,7 @@ internal static class SketchStage
         using var scope = NewDisposeScope();
         using var curvature = CurvatureFile.Read(SamplePath(run), inputs.Source.Layout);
         using var whitening = Whitening.Ekfac(curvature.Eigenvalues, options.Damping);
-        Sketch(context, options, inputs, curvature.Bases, whitening, new((int)PlanStage.Read(run).SketchSize, options.Seed), rows, sums, range);
+        Sketch(context, options, inputs, curvature.Bases, whitening, new((int)PlanStage.Read(run).SketchSize, options.Seed), rows, sums, range, run);
     }
 
     private static void Run(StageContext context, AuditOptions options, ModelFiles model, int size)
@@ -104,9 +104,9 @@ internal static class SketchStage
         using var curvature = CurvatureFile.Read(sample.PathOf(0), source.Layout);
         using var whitening = Whitening.Ekfac(curvature.Eigenvalues, options.Damping);
         var (shards, sums) = (context.Blocks(RunFiles.Gradients), new BlockSums(context.Scratch("gradients-sums")));
-        var blocks = CurvaturePass.PlanOf(documents, options.BatchTokens).Blocks.Count;
+        var blocks = CurvaturePass.PlanOf(context.Folder, documents, options.BatchTokens).Blocks.Count;
         ShardFolders.Take(context, ShardStage.Sketches, blocks, shards, sums, _ => false, (ShardStage.SampleInput, sample[0].Sha256));
-        Sketch(context, options, inputs, curvature.Bases, whitening, projector, shards, sums, new(0, blocks));
+        Sketch(context, options, inputs, curvature.Bases, whitening, projector, shards, sums, new(0, blocks), context.Folder);
         var (squares, count) = sums.Total();
         var eigenvalues = squares[Squares] / count;
         Compare(context, curvature.Eigenvalues, eigenvalues, whitening.Damping);
@@ -137,9 +137,9 @@ internal static class SketchStage
     }
 
     private static void Sketch(
-        StageContext context, AuditOptions options, PassInputs inputs, CurvatureBases bases, Whitening whitening, SketchProjector projector, BlockStore shards, BlockSums sums, BlockRange range)
+        StageContext context, AuditOptions options, PassInputs inputs, CurvatureBases bases, Whitening whitening, SketchProjector projector, BlockStore shards, BlockSums sums, BlockRange range, RunFolder planned)
     {
-        var pass = new ModelPass(context, GradientsStage.Name, inputs.Source, inputs.Documents, CurvaturePass.PlanOf(inputs.Documents, options.BatchTokens), shards, sums);
+        var pass = new ModelPass(context, GradientsStage.Name, inputs.Source, inputs.Documents, CurvaturePass.PlanOf(planned, inputs.Documents, options.BatchTokens), shards, sums);
         var done = pass.Resume(range, shards.Has);
         pass.Run(range, done, () =>
         {

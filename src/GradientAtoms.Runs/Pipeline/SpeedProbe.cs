@@ -95,7 +95,7 @@ public static class SpeedProbe
             ? PeftAdapter.Load(folder, loaded)
             : LoraAdapter.Create(loaded, AdapterStage.FreshConfiguration(options, model.Description), (ulong)RandomStream.Seed(options.Seed, "adapter"));
         var source = new AdapterGradientSource(loaded, adapter);
-        IReadOnlyList<int>[] batches = [.. CurvaturePass.PlanOf(documents, options.BatchTokens).Blocks.SelectMany(block => block)];
+        IReadOnlyList<int>[] batches = [.. BatchPlan.Make([.. documents.Select(document => document.Tokens.Length)], options.BatchTokens, CurvaturePass.BlockDocuments(documents.Count, source.Layout.Size)).Blocks.SelectMany(block => block)];
         // Not timed: the first batch of a process pays for what is compiled and allocated once. The heaviest, for what a batch takes at most.
         var before = ProcessMemory.ResetPeak();
         source.Run(documents, batches.MaxBy(batch => (long)batch.Count * batch.Max(document => documents[document].Tokens.Length))!, new Forget());

@@ -37,7 +37,7 @@ internal static class TimelineStage
 
     private static void Run(StageContext context, AuditOptions options, ModelFiles model, IReadOnlyList<(int? Step, string Name, string Folder)> checkpoints, int documents)
     {
-        var texts = DocumentsStage.ReadTexts(context.Folder);
+        var texts = RunReader.ReadTexts(context.Folder);
         var tokens = DocumentsStage.ReadTokens(context.Folder, texts);
         var atoms = AtomsFile.Read(context.Folder.Need(RunFiles.Atoms));
         var byAtom = CodesFile.Read(context.Folder.Need(RunFiles.Codes)).Codes.ByAtom();

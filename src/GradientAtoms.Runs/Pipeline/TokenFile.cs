@@ -1,3 +1,4 @@
+using System.Collections;
 using GradientAtoms.Models.Checkpoints;
 using GradientAtoms.Text.Documents;
 using static TorchSharp.torch;
@@ -7,43 +8,109 @@ namespace GradientAtoms.Runs.Pipeline;
 /// <summary>The tokenised documents of a run: <c>tokens.safetensors</c>, all tokens one after another, with where each document ends.</summary>
 internal static class TokenFile
 {
-    public static void Write(string path, IReadOnlyList<TokenizedDocument> documents)
+    public static void Write(string path, IEnumerable<TokenizedDocument> documents)
     {
-        using var scope = NewDisposeScope();
-        var ends = new long[documents.Count];
-        var end = 0L;
-        for (var i = 0; i < documents.Count; i++)
+        var packed = new PackedDocuments.Builder();
+        foreach (var document in documents)
         {
-            ends[i] = end += documents[i].Tokens.Length;
+            packed.Add(document);
         }
 
-        SafetensorsWriter.Write(path,
-        [
-            ("tokens", tensor(documents.SelectMany(document => document.Tokens).ToArray(), dtype: ScalarType.Int32)),
-            ("trained", tensor(documents.SelectMany(document => document.Trained).ToArray(), dtype: ScalarType.Bool).to(ScalarType.Byte)),
-            ("ends", tensor(ends, dtype: ScalarType.Int64)),
-            ("truncated", tensor(documents.Select(document => document.TruncatedTokens).ToArray(), dtype: ScalarType.Int32)),
-        ]);
+        packed.Build().Write(path);
     }
 
-    public static IReadOnlyList<TokenizedDocument> Read(string path, IReadOnlyList<TextRow> texts)
+    public static PackedDocuments Read(string path, IReadOnlyList<TextRow> texts)
     {
         using var scope = NewDisposeScope();
         using var file = SafetensorsFile.Open(path);
-        var tokens = file.ReadRaw("tokens").data<int>().ToArray();
-        var trained = file.ReadRaw("trained").data<byte>().ToArray();
-        var ends = file.ReadRaw("ends").data<long>().ToArray();
-        var truncated = file.ReadRaw("truncated").data<int>().ToArray();
-        var documents = new List<TokenizedDocument>();
-        var start = 0;
-        for (var i = 0; i < ends.Length; i++)
+        var (ids, lines) = (new string[texts.Count], new int[texts.Count]);
+        foreach (var (index, text) in texts.Index())
         {
-            var (first, last) = (start, (int)ends[i]);
-            documents.Add(new(texts[i].Id, texts[i].Line, tokens[first..last], [.. trained[first..last].Select(flag => flag != 0)], truncated[i]));
-            start = last;
+            (ids[index], lines[index]) = (text.Id, text.Line);
         }
 
-        return documents;
+        return new(
+            ids,
+            lines,
+            file.ReadRaw("tokens").data<int>().ToArray(),
+            file.ReadRaw("trained").data<byte>().ToArray(),
+            file.ReadRaw("ends").data<long>().ToArray(),
+            file.ReadRaw("truncated").data<int>().ToArray());
+    }
+}
+
+/// <summary>Tokenised documents in a few arrays: one is made when it is asked for.</summary>
+/// <param name="ids"><c>[N]</c>.</param>
+/// <param name="lines"><c>[N]</c>.</param>
+/// <param name="tokens">Of all documents, one after another.</param>
+/// <param name="trained">The same long; 1 where the token is part of the loss.</param>
+/// <param name="ends"><c>[N]</c>: behind each document's last token.</param>
+/// <param name="truncated"><c>[N]</c>.</param>
+internal sealed class PackedDocuments(string[] ids, int[] lines, int[] tokens, byte[] trained, long[] ends, int[] truncated) : IReadOnlyList<TokenizedDocument>
+{
+    /// <inheritdoc/>
+    public int Count => ends.Length;
+
+    /// <inheritdoc/>
+    public TokenizedDocument this[int index]
+    {
+        get
+        {
+            var (first, last) = (index == 0 ? 0 : (int)ends[index - 1], (int)ends[index]);
+            return new(ids[index], lines[index], tokens[first..last], Array.ConvertAll(trained[first..last], flag => flag != 0), truncated[index]);
+        }
+    }
+
+    /// <summary>Writes them, less ids and lines.</summary>
+    /// <param name="path">Replaced where it is there.</param>
+    public void Write(string path)
+    {
+        using var scope = NewDisposeScope();
+        SafetensorsWriter.Write(path,
+        [
+            ("tokens", tensor(tokens, dtype: ScalarType.Int32)),
+            ("trained", tensor(trained, dtype: ScalarType.Byte)),
+            ("ends", tensor(ends, dtype: ScalarType.Int64)),
+            ("truncated", tensor(truncated, dtype: ScalarType.Int32)),
+        ]);
+    }
+
+    /// <inheritdoc/>
+    public IEnumerator<TokenizedDocument> GetEnumerator()
+    {
+        for (var index = 0; index < ends.Length; index++)
+        {
+            yield return this[index];
+        }
+    }
+
+    IEnumerator IEnumerable.GetEnumerator() => GetEnumerator();
+
+    /// <summary>Packs documents one after another.</summary>
+    public sealed class Builder
+    {
+        private readonly List<string> _ids = [];
+        private readonly List<int> _lines = [];
+        private readonly List<int> _tokens = [];
+        private readonly List<byte> _trained = [];
+        private readonly List<long> _ends = [];
+        private readonly List<int> _truncated = [];
+
+        public void Add(TokenizedDocument document)
+        {
+            _ids.Add(document.Id);
+            _lines.Add(document.Line);
+            _tokens.AddRange(document.Tokens);
+            foreach (var flag in document.Trained)
+            {
+                _trained.Add(flag ? (byte)1 : (byte)0);
+            }
+
+            _ends.Add(_tokens.Count);
+            _truncated.Add(document.TruncatedTokens);
+        }
+
+        public PackedDocuments Build() => new([.. _ids], [.. _lines], [.. _tokens], [.. _trained], [.. _ends], [.. _truncated]);
     }
 }
 

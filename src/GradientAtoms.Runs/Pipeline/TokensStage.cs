@@ -54,7 +54,7 @@ internal static class TokensStage
         var atoms = AtomsFile.Read(context.Folder.Need(RunFiles.Atoms));
         var asked = Asked(atoms, inputs.Texts);
         int[] chosen = [.. asked.Select(question => question.Document).Distinct().Order()];
-        var plan = BatchPlan.Make([.. chosen.Select(document => inputs.Documents[document].Tokens.Length)], batchTokens, CurvaturePass.BlockDocuments(chosen.Length));
+        var plan = BatchPlan.Make([.. chosen.Select(document => inputs.Documents[document].Tokens.Length)], batchTokens, CurvaturePass.BlockDocuments(chosen.Length, parameters: 0));
         var parts = context.Scratch("tokens-parts", ".jsonl");
         var split = new Splitter(model, inputs, lifted, coordinates, batchTokens);
         var questionsOf = asked.Index().ToLookup(question => question.Item.Document, question => question.Index);
@@ -96,7 +96,7 @@ internal static class TokensStage
             context.Check(name, error <= SumTolerance, string.Create(CultureInfo.InvariantCulture, $"{what} by {error:0.0e+0} at most, {SumTolerance:0.0e+0} allowed"));
     }
 
-    private static List<Question> Asked(IReadOnlyList<Atom> atoms, IReadOnlyList<TextRow> texts)
+    private static List<Question> Asked(IReadOnlyList<Atom> atoms, IEnumerable<TextRow> texts)
     {
         var documents = texts.Index().ToDictionary(text => text.Item.Id, text => text.Index, StringComparer.Ordinal);
         return [.. atoms.SelectMany(atom => atom.Poles.SelectMany(pole => pole.Top.Take(DocumentsOf(pole)).Select(

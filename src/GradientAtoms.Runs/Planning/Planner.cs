@@ -144,8 +144,8 @@ public static class Planner
         var (documents, parameters, atoms) = ((long)request.Documents, request.Layout.Size, (long)request.Atoms);
         var isSketch = kind == CoordinateKind.Sketch;
         var sample = isSketch ? Pipeline.SketchStage.SampleCount(request.Documents, request.SampleShare) : request.Documents;
-        var block = Math.Min(request.Documents, Pipeline.CurvaturePass.BlockDocuments(request.Documents));
-        var sampleBlock = Math.Min(sample, Pipeline.CurvaturePass.BlockDocuments(sample));
+        var block = Math.Min(request.Documents, Pipeline.CurvaturePass.BlockDocuments(request.Documents, request.Layout.Size));
+        var sampleBlock = Math.Min(sample, Pipeline.CurvaturePass.BlockDocuments(sample, request.Layout.Size));
         var covariance = CovarianceEntries(request);
         var curvature = (covariance * 4) + (parameters * 8);
         var sums = isSketch

@@ -27,6 +27,8 @@ internal static class ReportBuilder
         var notes = new StageNotes(run.Manifest);
         var atoms = RunReader.ReadAtoms(run);
         var explained = AtomsStage.ReadLedger(run);
+        var worst = (explained?.Documents ?? []).Take(WorstDocuments).ToList();
+        var named = atoms.SelectMany(atom => atom.Poles).SelectMany(pole => pole.Top).Select(document => document.Id).Concat(worst.Select(document => document.Id)).ToHashSet(StringComparer.Ordinal);
         return new()
         {
             // Of the data, not of the folder: a run that is moved or named otherwise keeps its bytes.
@@ -49,12 +51,12 @@ internal static class ReportBuilder
             Labels = LabelsFile.Read(run),
             Timeline = TimelineStage.IsThere(run) ? Timeline.Read(run.Need(TimelineStage.File)) : null,
             Ledger = Ledger(notes, explained),
-            WorstExplained = [.. (explained?.Documents ?? []).Take(WorstDocuments).Select(document => (document.Id, document.Explained))],
+            WorstExplained = [.. worst.Select(document => (document.Id, document.Explained))],
             Tokens = TokensFile.IsThere(run) ? TokensFile.Read(run).ToDictionary(line => (line.Pole, line.Document)) : [],
             Places = PlacesFile.Read(run),
             Structure = StructureFile.Read(run),
             Weights = explained?.Weights,
-            Documents = RunReader.ReadTexts(run).ToDictionary(text => text.Id, text => new ReportDocument(text.Prompt, text.Answer) { Line = text.Line }, StringComparer.Ordinal),
+            Documents = DocumentsStage.ReadTexts(run).Where(text => named.Contains(text.Id)).ToDictionary(text => text.Id, text => new ReportDocument(text.Prompt, text.Answer) { Line = text.Line }, StringComparer.Ordinal),
             Caveats = [.. Caveats(notes, model)],
             Provenance = new()
             {

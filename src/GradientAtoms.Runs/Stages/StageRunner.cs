@@ -45,6 +45,7 @@ public sealed class StageRunner(RunFolder folder)
         void BeforeFirstOutput() => folder.Update(manifest => manifest.With(record with { Status = "running", Outputs = before?.Outputs ?? [] }));
         var context = new StageContext(folder, stage.Name, record.InputHash, stage.DependsOn, BeforeFirstOutput, progress, cancellationToken) { Described = record };
         var watch = Stopwatch.StartNew();
+        ProcessMemory.ResetPeak();
         try
         {
             stage.Execute(context);

@@ -31,7 +31,7 @@ public sealed record AtomEvidence
     /// <summary><c>[K, M]</c>: share of each lifted atom's squared norm by module.</summary>
     public double[,]? ModuleShares { get; init; }
 
-    /// <summary>Prompt and answers of each document, <c>[N]</c>, for keywords.</summary>
+    /// <summary>Prompt and answers of each document, <c>[N]</c>, for keywords: gone through twice from first to last, so that a list may read them as it goes.</summary>
     public IReadOnlyList<(string Prompt, string Answer)>? Texts { get; init; }
 
     /// <summary>What may explain a pole beside what its documents teach, each of all N documents.</summary>
@@ -84,7 +84,7 @@ public static class AtomBuilder
         var groups = sides.SelectMany(pair => pair).Where(side => side.Documents.Length >= options.MinimumSupport).ToArray();
         var keywords = evidence.Texts is null
             ? []
-            : groups.Zip(Keywords.Find([.. evidence.Texts.Select(text => text.Prompt)], [.. evidence.Texts.Select(text => text.Answer)], [.. groups.Select(side => side.Documents)], options.KeywordCount)).ToDictionary(pair => pair.First, pair => pair.Second);
+            : groups.Zip(Keywords.Find(evidence.Texts.Select(text => text.Prompt), evidence.Texts.Select(text => text.Answer), codes.DocumentCount, [.. groups.Select(side => side.Documents)], options.KeywordCount)).ToDictionary(pair => pair.First, pair => pair.Second);
         var atoms = new List<(Atom Atom, double Rank)>(rows.Length);
         for (var i = 0; i < rows.Length; i++)
         {

@@ -48,7 +48,15 @@ public static class AtomMap
     /// <param name="codes"><c>[N, K]</c>.</param>
     /// <returns>K points, in the order of the rows.</returns>
     /// <exception cref="ArgumentException">Shapes disagree.</exception>
-    public static IReadOnlyList<MapPoint> Layout(Tensor atoms, SparseCodes codes)
+    public static IReadOnlyList<MapPoint> Layout(Tensor atoms, SparseCodes codes) => Layout(atoms, codes, [.. Enumerable.Range(0, codes.AtomCount)]);
+
+    /// <summary>The same for some of the atoms.</summary>
+    /// <param name="atoms"><c>[K, k]</c>.</param>
+    /// <param name="codes"><c>[N, K]</c>.</param>
+    /// <param name="rows">The atoms that are laid out, as rows of the one and columns of the other.</param>
+    /// <returns>A point an atom, in the order of <paramref name="rows"/>.</returns>
+    /// <exception cref="ArgumentException">Shapes disagree.</exception>
+    public static IReadOnlyList<MapPoint> Layout(Tensor atoms, SparseCodes codes, IReadOnlyList<int> rows)
     {
         ArgumentNullException.ThrowIfNull(atoms);
         if (atoms.dim() != 2 || codes.AtomCount != atoms.shape[0])
@@ -58,7 +66,9 @@ public static class AtomMap
 
         using var scope = NewDisposeScope();
         using var gradients = no_grad();
-        return LayoutOf((Cosines(atoms).square() + UseCosines(codes)) / 2);
+        var kept = tensor(rows.Select(row => (long)row).ToArray(), dtype: ScalarType.Int64);
+        var use = UseCosines(codes).index_select(0, kept).index_select(1, kept);
+        return LayoutOf((Cosines(atoms.index_select(0, kept)).square() + use) / 2);
     }
 
     /// <summary>The map of given similarities.</summary>

@@ -22,15 +22,23 @@ public sealed record AtomShares(IReadOnlyList<double> Atoms, double Unexplained)
     /// <param name="codes"><c>[N, K]</c>.</param>
     /// <param name="atoms"><c>[K, k]</c>.</param>
     /// <param name="rowEnergies"><c>[N]</c>: ‖w_i‖² of each document before its row was scaled to norm 1; null: all alike.</param>
-    public static AtomShares Of(Tensor rows, SparseCodes codes, Tensor atoms, IReadOnlyList<double>? rowEnergies = null)
+    public static AtomShares Of(Tensor rows, SparseCodes codes, Tensor atoms, IReadOnlyList<double>? rowEnergies = null) =>
+        OfBlocks((int)rows.shape[0], (first, count) => rows.narrow(0, first, count), codes, atoms, rowEnergies);
+
+    /// <summary>The same for rows that are read some at a time, so that they need not be in memory together.</summary>
+    /// <param name="rowCount">Rows, N.</param>
+    /// <param name="rowsOf">Some of the rows that were learnt from, by the first one and their number: <c>[n, k]</c>. They are disposed.</param>
+    /// <param name="codes"><c>[N, K]</c>.</param>
+    /// <param name="atoms"><c>[K, k]</c>.</param>
+    /// <param name="rowEnergies"><c>[N]</c>: ‖w_i‖² of each document before its row was scaled to norm 1; null: all alike.</param>
+    public static AtomShares OfBlocks(int rowCount, Func<int, int, Tensor> rowsOf, SparseCodes codes, Tensor atoms, IReadOnlyList<double>? rowEnergies)
     {
-        if (rows.shape[0] != codes.DocumentCount || atoms.shape[0] != codes.AtomCount || (rowEnergies is not null && rowEnergies.Count != codes.DocumentCount))
+        if (rowCount != codes.DocumentCount || atoms.shape[0] != codes.AtomCount || (rowEnergies is not null && rowEnergies.Count != codes.DocumentCount))
         {
-            throw new ArgumentException($"{rows.shape[0]} rows, {atoms.shape[0]} atoms and codes [{codes.DocumentCount}, {codes.AtomCount}] do not belong together", nameof(codes));
+            throw new ArgumentException($"{rowCount} rows, {atoms.shape[0]} atoms and codes [{codes.DocumentCount}, {codes.AtomCount}] do not belong together", nameof(codes));
         }
 
         var (gram, explained, total) = (SparseCoder.Gram(atoms), new double[codes.AtomCount], 0d);
-        var norms = SparseCoder.Energies(rows);
         var (documents, refits) = (new double?[codes.DocumentCount], new float[codes.Values.Length]);
         using var wide = atoms.to(ScalarType.Float64);
         using var transposed = wide.t();
@@ -38,11 +46,13 @@ public sealed record AtomShares(IReadOnlyList<double> Atoms, double Unexplained)
         for (var first = 0; first < codes.DocumentCount; first += SparseCoder.BlockSize)
         {
             var count = Math.Min(SparseCoder.BlockSize, codes.DocumentCount - first);
-            SparseCoder.Products(rows, transposed, first, count, ScalarType.Float64, products);
+            using var rows = rowsOf(first, count);
+            SparseCoder.Products(rows, transposed, 0, count, ScalarType.Float64, products);
+            var norms = SparseCoder.Energies(rows);
             for (var document = first; document < first + count; document++)
             {
-                var weight = rowEnergies?[document] ?? 1;
-                total += weight * norms[document];
+                var (weight, norm) = (rowEnergies?[document] ?? 1, norms[document - first]);
+                total += weight * norm;
                 var used = codes.AtomsOf(document);
                 var refit = new double[used.Length];
                 var matrix = new double[used.Length, used.Length];
@@ -61,7 +71,7 @@ public sealed record AtomShares(IReadOnlyList<double> Atoms, double Unexplained)
                     refits[codes.RowPointers[document] + i] = (float)refit[i];
                 }
 
-                documents[document] = norms[document] > 0 ? own / norms[document] : null;
+                documents[document] = norm > 0 ? own / norm : null;
                 for (var i = 0; i < used.Length; i++)
                     explained[used[i]] += weight * refit[i] * products[((document - first) * codes.AtomCount) + used[i]];
             }

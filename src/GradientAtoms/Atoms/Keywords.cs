@@ -32,7 +32,18 @@ public static class Keywords
     {
         if (prompts.Count != answers.Count)
             throw new ArgumentException($"{answers.Count} answers for {prompts.Count} prompts", nameof(answers));
-        var (asked, answered) = (Scores(prompts, groups), Scores(answers, groups));
+        return Find(prompts, answers, prompts.Count, groups, count);
+    }
+
+    /// <summary>The same for texts that are read one after another, once: they need not be in memory together.</summary>
+    /// <param name="prompts">N of them.</param>
+    /// <param name="answers">N of them.</param>
+    /// <param name="documents">N.</param>
+    /// <param name="groups">The documents of each group, as rows.</param>
+    /// <param name="count">Words a list, at most.</param>
+    internal static IReadOnlyList<GroupWords> Find(IEnumerable<string> prompts, IEnumerable<string> answers, int documents, IReadOnlyList<int[]> groups, int count)
+    {
+        var (asked, answered) = (Scores(prompts, documents, groups), Scores(answers, documents, groups));
         return [.. asked.Zip(answered, (prompt, answer) => new GroupWords(
             Best(prompt.Concat(answer).GroupBy(pair => pair.Word, StringComparer.Ordinal).Select(word => (word.Key, word.Max(pair => pair.Score))), count),
             Best(prompt, count),
@@ -80,25 +91,37 @@ public static class Keywords
         [.. words.OrderByDescending(pair => pair.Score).ThenBy(pair => pair.Word, StringComparer.Ordinal).Take(count).Select(pair => pair.Word)];
 
     // The telling words of each group with their scores.
-    private static List<(string Word, double Score)>[] Scores(IReadOnlyList<string> texts, IReadOnlyList<int[]> groups)
+    private static List<(string Word, double Score)>[] Scores(IEnumerable<string> texts, int documents, IReadOnlyList<int[]> groups)
     {
-        var words = texts.Select(text => Words(text).Distinct(StringComparer.Ordinal).ToArray()).ToArray();
+        // Each word once, and numbers for it in the documents.
+        var (numbers, vocabulary) = (new Dictionary<string, int>(StringComparer.Ordinal), new List<string>());
+        int NumberOf(string word)
+        {
+            if (!numbers.TryGetValue(word, out var number))
+            {
+                numbers[word] = number = vocabulary.Count;
+                vocabulary.Add(word);
+            }
+
+            return number;
+        }
+
+        int[][] words = [.. texts.Select(text => Words(text).Select(NumberOf).Distinct().ToArray())];
         var everywhere = Count(words);
         var inside = groups.Select(group => Count(group.Select(document => words[document]))).ToArray();
-        var shares = new Dictionary<string, double>(StringComparer.Ordinal);
+        var shares = new Dictionary<int, double>();
         foreach (var (word, share) in inside.Zip(groups).SelectMany(pair => pair.First.Select(entry => (entry.Key, (double)entry.Value / pair.Second.Length))))
             shares[word] = shares.GetValueOrDefault(word) + share;
         return [.. inside.Zip(groups, (own, group) => own
-            .Where(pair => pair.Value >= Math.Min(2, group.Length) && LogOdds(pair.Value, group.Length, everywhere[pair.Key], texts.Count) >= Telling)
+            .Where(pair => pair.Value >= Math.Min(2, group.Length) && LogOdds(pair.Value, group.Length, everywhere[pair.Key], documents) >= Telling)
             .Select(pair =>
             {
                 var share = (double)pair.Value / group.Length;
-                return (pair.Key, share * Math.Log((texts.Count + 1d) / (everywhere[pair.Key] + 1d)) / (1 + shares[pair.Key] - share));
+                return (vocabulary[pair.Key], share * Math.Log((documents + 1d) / (everywhere[pair.Key] + 1d)) / (1 + shares[pair.Key] - share));
             }).ToList())];
     }
 
-    private static Dictionary<string, int> Count(IEnumerable<string[]> documents) =>
-        documents.SelectMany(words => words).CountBy(word => word, StringComparer.Ordinal).ToDictionary(StringComparer.Ordinal);
+    private static Dictionary<int, int> Count(IEnumerable<int[]> documents) => documents.SelectMany(words => words).CountBy(word => word).ToDictionary();
 
     // Of having the word, in the group against all others, in standard errors; half a document added to each count.
     private static double LogOdds(int own, int size, int all, int documents)

@@ -17,28 +17,35 @@ public static class NearDuplicates
     /// <param name="texts"><c>[N]</c>.</param>
     /// <param name="similarity">Texts at least so similar are near-duplicates, 0 to 1.</param>
     /// <returns><c>[N]</c>: the first text of each one's group, itself where it is alone.</returns>
-    public static int[] Groups(IReadOnlyList<string> texts, double similarity = 0.7)
+    public static int[] Groups(IEnumerable<string> texts, double similarity = 0.7)
     {
         ulong[][] shingles = [.. texts.Select(Shingles)];
-        int[] parents = [.. Enumerable.Range(0, texts.Count)];
-        ulong[][] signatures = [.. shingles.Select(Signature)];
+        int[] parents = [.. Enumerable.Range(0, shingles.Length)];
+        var (buckets, next) = (new Dictionary<(ulong, ulong, ulong), int>(), new int[shingles.Length]);
         for (var band = 0; band < Bands; band++)
         {
-            var buckets = new Dictionary<(ulong, ulong, ulong), List<int>>();
-            for (var text = 0; text < texts.Count; text++)
+            // The first leader of each bucket, and behind each leader the next one.
+            buckets.Clear();
+            for (var text = 0; text < shingles.Length; text++)
             {
                 if (shingles[text].Length == 0)
                     continue;
-                var signature = signatures[text].AsSpan(band * RowsPerBand, RowsPerBand);
-                var key = (signature[0], signature[1], signature[2]);
-                if (!buckets.TryGetValue(key, out var leaders))
-                    buckets[key] = leaders = [];
+                next[text] = -1;
+                var key = (Least(shingles[text], band, 0), Least(shingles[text], band, 1), Least(shingles[text], band, 2));
+                if (buckets.TryAdd(key, text))
+                    continue;
 
                 // Against the leaders of the bucket only: a template of thousands of rows stays linear.
-                var found = leaders.Take(16).FirstOrDefault(leader => Root(parents, leader) == Root(parents, text) || Jaccard(shingles[leader], shingles[text]) >= similarity, -1);
+                var (found, last) = (-1, -1);
+                for (var (leader, seen) = (buckets[key], 0); leader >= 0 && found < 0 && seen < 16; leader = next[leader], seen++)
+                {
+                    found = Root(parents, leader) == Root(parents, text) || Jaccard(shingles[leader], shingles[text]) >= similarity ? leader : -1;
+                    last = leader;
+                }
+
                 if (found < 0)
                 {
-                    leaders.Add(text);
+                    (next[text], next[last]) = (next[last], text); // behind those that were looked at
                     continue;
                 }
 
@@ -47,7 +54,7 @@ public static class NearDuplicates
             }
         }
 
-        return [.. Enumerable.Range(0, texts.Count).Select(text => Root(parents, text))];
+        return [.. Enumerable.Range(0, shingles.Length).Select(text => Root(parents, text))];
     }
 
     private static int Root(int[] parents, int text)
@@ -69,18 +76,13 @@ public static class NearDuplicates
 
     private static ulong Hash(string shingle) => BitConverter.ToUInt64(SHA256.HashData(Encoding.UTF8.GetBytes(shingle)));
 
-    private static ulong[] Signature(ulong[] shingles)
+    // One number of a text's signature. They are computed a band at a time: all of them would take more memory than the texts.
+    private static ulong Least(ulong[] shingles, int band, int row)
     {
-        var signature = new ulong[Bands * RowsPerBand];
-        for (var hash = 0; hash < signature.Length; hash++)
-        {
-            var least = ulong.MaxValue;
-            foreach (var shingle in shingles)
-                least = Math.Min(least, Mix(shingle + ((ulong)(hash + 1) * 0x9E3779B97F4A7C15)));
-            signature[hash] = least;
-        }
-
-        return signature;
+        var (hash, least) = (((ulong)((band * RowsPerBand) + row) + 1) * 0x9E3779B97F4A7C15, ulong.MaxValue);
+        foreach (var shingle in shingles)
+            least = Math.Min(least, Mix(shingle + hash));
+        return least;
     }
 
     // The finaliser of splitmix64 (Steele, Lea and Flood 2014): every bit of the input moves every bit of the result.

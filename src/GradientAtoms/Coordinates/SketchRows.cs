@@ -8,7 +8,7 @@ namespace GradientAtoms.Coordinates;
 /// </summary>
 public sealed class SketchRows : IDisposable
 {
-    private const int BlockNumbers = 16 << 20;
+    private const int BlockNumbers = 4 << 20;
 
     private readonly IRowSource _sketches;
     private readonly int _block;
@@ -33,7 +33,7 @@ public sealed class SketchRows : IDisposable
     /// <param name="sketches">Sketched whitened rows; stay the caller's.</param>
     /// <param name="learning">Documents that the mean is over.</param>
     /// <param name="center">Whether the mean is taken off.</param>
-    /// <param name="blockDocuments">Rows in memory at a time; null: as many as take 64 MiB.</param>
+    /// <param name="blockDocuments">Rows in memory at a time; null: as many as take 16 MiB.</param>
     /// <param name="cancellationToken">Looked at once a block.</param>
     /// <exception cref="NumericalException">A document has no gradient.</exception>
     public static SketchRows Of(IRowSource sketches, IReadOnlyList<bool> learning, bool center, int? blockDocuments = null, CancellationToken cancellationToken = default)

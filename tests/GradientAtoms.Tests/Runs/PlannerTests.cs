@@ -61,7 +61,7 @@ public sealed class PlannerTests
     public void Blocks_are_those_of_the_pass_and_cover_the_documents()
     {
         var plan = Planner.Plan(Request());
-        Assert.Equal(CurvaturePass.BlockDocuments(1500), plan.BlockDocuments);
+        Assert.Equal(CurvaturePass.BlockDocuments(1500, Layout().Size), plan.BlockDocuments);
         Assert.InRange(plan.BlockCount * plan.BlockDocuments, 1500, 1500 + plan.BlockDocuments - 1);
         Assert.Equal(5, Planner.Plan(Request(documents: 5)).BlockDocuments);
     }

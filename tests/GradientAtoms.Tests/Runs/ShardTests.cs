@@ -1,4 +1,5 @@
 using System.Text.Json.Nodes;
+using GradientAtoms.Gradients;
 using GradientAtoms.Runs;
 using GradientAtoms.Runs.Pipeline;
 using GradientAtoms.Runs.Planning;
@@ -259,7 +260,7 @@ public sealed class ShardTests(WholeRuns runs) : IClassFixture<WholeRuns>
         foreach (var count in new[] { 20, 150, 700 })
         {
             var documents = Enumerable.Range(0, count).Select(index => SomeDocuments.Random(1)[0] with { Tokens = new int[random.Next(4, 400)] }).ToList();
-            var plan = CurvaturePass.PlanOf(documents, 1024);
+            var plan = BatchPlan.Make([.. documents.Select(document => document.Tokens.Length)], 1024, CurvaturePass.BlockDocuments(documents.Count, 1000));
             long Work(BlockRange range) => Enumerable.Range(range.First, range.Count).Sum(block => plan.Blocks[block].Sum(batch => (long)batch.Count * batch.Max(document => documents[document].Tokens.Length)));
             var largest = Enumerable.Range(0, plan.Blocks.Count).Max(block => Work(new(block, block + 1)));
             foreach (var shards in Enumerable.Range(1, plan.Blocks.Count + 3))

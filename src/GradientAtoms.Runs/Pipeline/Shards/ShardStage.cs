@@ -35,7 +35,7 @@ internal static class ShardStage
     {
         options = PlanStage.Read(run).ApplyTo(options);
         var documents = DocumentsStage.ReadTokens(run, DocumentsStage.ReadTexts(run));
-        var blocks = CurvaturePass.PlanOf(documents, options.BatchTokens).Blocks.Count;
+        var blocks = CurvaturePass.PlanOf(run, documents, options.BatchTokens).Blocks.Count;
         if (shard.Count > blocks)
         {
             throw new RunFolderException("GA2625", $"--shard {shard}", $"the documents are in {blocks} blocks, which are not split any further", $"Use {blocks} shards at most.");
@@ -43,7 +43,7 @@ internal static class ShardStage
 
         var isSample = pass == Covariances && PlanStage.Read(run).Kind == CoordinateKind.Sketch;
         var taken = isSample ? SketchStage.Sample(documents, options) : documents;
-        var range = ShardRanges.Of(CurvaturePass.PlanOf(taken, options.BatchTokens), taken, shard);
+        var range = ShardRanges.Of(CurvaturePass.PlanOf(run, taken, options.BatchTokens), taken, shard);
         var own = (JsonObject)whole.Options.DeepClone();
         own[Option] = new JsonObject { ["index"] = shard.Index, ["count"] = shard.Count, ["first_block"] = range.First, ["end_block"] = range.End };
         return new()
