@@ -49,8 +49,10 @@ const string usage = """
         Our learner against scikit-learn's on planted rows.
     curves [--documents 1000] [--size 1000] [--atoms 100] [--factors .5,1,2,4]
         What the learner costs against documents, numbers a row and atoms.
-    planned --runs RUN,RUN..
-        What runs were planned to take, beside what they took.
+    planned --runs RUN,RUN.. [--again]
+        What runs were planned to take, beside what they took; with --again by the planner as it is now, from the probe that each run recorded.
+    plans --out DIR --data F --model M --adapter A
+        Ten audits of the built-in and of a real model, planned from a probe and run, and the same table of them in seconds of the processor.
     algebra [--tokens 16384] [--documents 1500] [--rank 8] [--sizes 576,1536]
         Covariances, eigenbases and rotations against numpy.
     benchmarks --run RUN --tiny RUN --out docs/benchmarks.md [--planned RUN,RUN..] [--documents 150] [--rounds 3]
@@ -80,6 +82,7 @@ try
         ["dictionary", .. var rest] => DictionaryCommand.Run(new(rest)),
         ["curves", .. var rest] => CurvesCommand.Run(new(rest)),
         ["planned", .. var rest] => PlannedCommand.Run(new(rest)),
+        ["plans", .. var rest] => PlansCommand.Run(new(rest)),
         ["algebra", .. var rest] => AlgebraCommand.Run(new(rest)),
         ["benchmarks", .. var rest] => BenchmarksCommand.Run(new(rest)),
         ["kills", .. var rest] => KillsCommand.Run(new(rest)),

@@ -18,6 +18,8 @@ internal sealed class Arguments
         }
     }
 
+    public IReadOnlyDictionary<string, string> All => _values;
+
     public bool Has(string name) => _values.ContainsKey(name);
 
     public string? Text(string name) => _values.GetValueOrDefault(name);

@@ -123,6 +123,28 @@ public sealed class AtomBuilderTests
         AssertTensor.Close(tensor(new[] { (1 + (2 * 0.36)) / 4, 0, 1 - ((1 + (2 * 0.36)) / 4) }), tensor(new[] { shares.Atoms[0], shares.Atoms[1], shares.Unexplained }), 0, 1e-7);
     }
 
+    [Fact]
+    public void Shares_of_more_documents_than_are_read_at_once_are_those_of_each()
+    {
+        // Two documents over and over, of other lengths: x = (1, s) on the first atom explains 1/(1 + s²).
+        using var scope = NewDisposeScope();
+        const int Count = 2500;
+        var rows = stack([ones(Count), arange(Count).remainder(2) + 1], dim: 1);
+        var codes = new SparseCodes([.. Enumerable.Range(0, Count + 1)], new int[Count], [.. Enumerable.Repeat(0.5f, Count)], atomCount: 1);
+        var read = new List<(int First, int Count)>();
+        Tensor RowsOf(int first, int count)
+        {
+            read.Add((first, count));
+            return rows.narrow(0, first, count).clone();
+        }
+
+        var shares = AtomShares.OfBlocks(Count, RowsOf, codes, eye(1, 2), rowEnergies: null);
+        Assert.All(shares.Documents.Index(), share => Assert.Equal(share.Index % 2 == 0 ? 0.5 : 0.2, share.Item!.Value, 1e-9));
+        Assert.Equal(2.0 / 7, shares.Atoms[0], 1e-9);
+        Assert.Equal(Count, read.Sum(block => block.Count));
+        Assert.True(read.Max(block => block.Count) < Count);
+    }
+
     private static SparseCodes Codes()
     {
         using var dense = tensor(Dense);

@@ -49,6 +49,8 @@ public class AtomMapTests
         var codes = new SparseCodes([0, 4, 8, 12, 16], columns, [.. columns.Select((_, index) => index % 3 == 0 ? -0.5f : 0.4f)], 8);
         var points = AtomMap.Layout(eye(8), codes);
         Assert.All(points.Zip(AtomMap.Layout(eye(8), codes.ToDense())), pair => Assert.Equal(pair.First.X, pair.Second.X, 3));
+        var some = tensor(new long[] { 6, 0, 5, 1 });
+        Assert.All(AtomMap.Layout(eye(8), codes, [6, 0, 5, 1]).Zip(AtomMap.Layout(eye(8).index_select(0, some), codes.ToDense().index_select(1, some))), pair => Assert.Equal(pair.First.X, pair.Second.X, 3));
         double Distance(int left, int right) => Math.Abs(points[left].X - points[right].X) + Math.Abs(points[left].Y - points[right].Y);
         Assert.True(Distance(0, 1) < Distance(0, 4));
         Assert.True(Distance(5, 6) < Distance(2, 6));
