@@ -61,14 +61,19 @@ internal sealed record AttentionHeads(int HeadCount, int KeyValueHeadCount, int 
         }
 
         var group = HeadCount / KeyValueHeadCount;
-        if (group > 1)
+        if (group > 1 && pass.Length == 1 && pass.Request.Cache is not null)
+        {
+            // One new token: the query heads of a key head stand where tokens would, and no key is copied.
+            queries = queries.reshape(pass.Batch, KeyValueHeadCount, group, HeadSize);
+        }
+        else if (group > 1)
         {
             keys = keys.repeat_interleave(group, dim: 1);
             values = values.repeat_interleave(group, dim: 1);
         }
 
         var mixed = SoftCap is not null || pass.Request.DifferentiatesTwice ? Explicit(queries, keys, values, pass) : Plain(queries, keys, values, pass);
-        return mixed.transpose(1, 2).reshape(pass.Batch, pass.Length, -1).MoveToOuterDisposeScope();
+        return (pass.Length == 1 ? mixed.reshape(pass.Batch, 1, -1) : mixed.transpose(1, 2).reshape(pass.Batch, pass.Length, -1)).MoveToOuterDisposeScope();
     }
 
     private Tensor Plain(Tensor queries, Tensor keys, Tensor values, ForwardPass pass)
@@ -84,9 +89,9 @@ internal sealed record AttentionHeads(int HeadCount, int KeyValueHeadCount, int 
     {
         var scores = queries.matmul(keys.transpose(2, 3)) * (Scale ?? (1 / Math.Sqrt(HeadSize))); // [B, heads, T, K]
         scores = SoftCap is { } cap ? (scores / cap).tanh() * cap : scores;
-        if (pass.Length > 1)
+        if ((pass.Length > 1 ? pass.FullMask(keys.shape[2], Window) : pass.Mask(keys.shape[2], Window)) is { } mask)
         {
-            scores = scores.masked_fill(pass.FullMask(keys.shape[2], Window).logical_not(), double.NegativeInfinity);
+            scores = scores.masked_fill(mask.logical_not(), double.NegativeInfinity);
         }
 
         return scores.softmax(-1).matmul(values);

@@ -98,10 +98,10 @@ internal sealed class Gpt2Model : DecoderModel
 
     /// <inheritdoc/>
     /// <exception cref="CheckpointException">GA2325: there are more tokens than learned positions.</exception>
-    protected override Tensor Embed(Tensor tokens, ForwardPass pass) => pass.Past + pass.Length <= ContextLength
-        ? base.Embed(tokens, pass) + _positions.narrow(0, pass.Past, pass.Length)
+    protected override Tensor Embed(Tensor tokens, ForwardPass pass) => pass.Longest <= ContextLength
+        ? base.Embed(tokens, pass) + _positions.index_select(0, pass.Positions.flatten()).view([.. pass.Positions.shape, -1])
         : throw new CheckpointException(
-            "GA2325", "n_positions", $"a document has {pass.Past + pass.Length} tokens, and the model has learned {ContextLength} positions", $"Cut documents: --max-tokens {ContextLength}.");
+            "GA2325", "n_positions", $"a document has {pass.Longest} tokens, and the model has learned {ContextLength} positions", $"Cut documents: --max-tokens {ContextLength}.");
 
     /// <inheritdoc/>
     protected override Tensor Block(int layer, Tensor hidden, ForwardPass pass)

@@ -55,20 +55,18 @@ internal sealed class RotaryEmbedding(int size, double theta, RopeScaling? scali
     }
 
     /// <summary>Cosines and sines of the angles of some positions; sines of the first half negative, as turning needs them.</summary>
-    /// <param name="start">The first position.</param>
-    /// <param name="count">Positions, T.</param>
-    /// <param name="device">Where they are needed.</param>
-    /// <returns>Each <c>[T, size]</c>, float32. The caller owns them.</returns>
-    public (Tensor Cosines, Tensor Sines) Angles(int start, int count, Device device)
+    /// <param name="positions"><c>[..., T]</c>.</param>
+    /// <param name="length">Tokens of the document, which frequencies may depend on.</param>
+    /// <returns>Each <c>[..., T, size]</c>, float32. The caller owns them.</returns>
+    public (Tensor Cosines, Tensor Sines) Angles(Tensor positions, int length)
     {
         using var scope = NewDisposeScope();
 
         // Hugging Face forms the angles in float32; so do we, to stay within its rounding at long positions.
-        var positions = arange(start, start + count, dtype: ScalarType.Float32, device: device);
-        var frequencies = tensor([.. FrequenciesAt(start + count).Select(frequency => (float)frequency)], device: device);
-        var angles = outer(positions, frequencies); // [T, size / 2]
+        var frequencies = tensor([.. FrequenciesAt(length).Select(frequency => (float)frequency)], device: positions.device);
+        var angles = positions.to_type(ScalarType.Float32).unsqueeze(-1) * frequencies; // [..., T, size / 2]
         var (cosine, sine) = (angles.cos(), angles.sin());
-        var (cosines, sines) = (cat([cosine, cosine], dim: -1), cat([sine.neg(), sine], dim: -1)); // [T, size]
+        var (cosines, sines) = (cat([cosine, cosine], dim: -1), cat([sine.neg(), sine], dim: -1)); // [..., T, size]
         var factor = scaling?.AttentionFactor ?? 1;
         return factor == 1
             ? (cosines.MoveToOuterDisposeScope(), sines.MoveToOuterDisposeScope())
@@ -77,8 +75,8 @@ internal sealed class RotaryEmbedding(int size, double theta, RopeScaling? scali
 
     /// <summary>Turns queries or keys by their positions.</summary>
     /// <param name="heads"><c>[B, heads, T, head size]</c>.</param>
-    /// <param name="cosines"><c>[T, size]</c>.</param>
-    /// <param name="sines"><c>[T, size]</c>.</param>
+    /// <param name="cosines"><c>[T, size]</c> or <c>[B, 1, T, size]</c>.</param>
+    /// <param name="sines">The same.</param>
     /// <returns><c>[B, heads, T, head size]</c>.</returns>
     public Tensor Rotate(Tensor heads, Tensor cosines, Tensor sines)
     {

@@ -26,31 +26,35 @@ internal sealed class TokenSampler(GenerationOptions options)
             weights[id] = Math.Exp(((double)logits[id] - logits[likeliest]) / options.Temperature);
         }
 
-        var ids = Kept(weights);
-
-        // The inverse of the distribution function: one draw a token, whatever is kept.
-        var mark = Uniform() * ids.Sum(id => weights[id]);
-        foreach (var id in ids)
+        if (options.TopP == 1 && options.TopK == 0)
         {
-            mark -= weights[id];
+            return Draw(weights) ?? (weights.Length - 1);
+        }
+
+        var ids = Kept(weights);
+        return Draw([.. ids.Select(id => weights[id])]) is { } place ? ids[place] : ids[^1];
+    }
+
+    // The inverse of the distribution function: one draw a token, whatever is kept.
+    private int? Draw(double[] weights)
+    {
+        var mark = Uniform() * weights.Sum();
+        for (var place = 0; place < weights.Length; place++)
+        {
+            mark -= weights[place];
             if (mark < 0)
             {
-                return id;
+                return place;
             }
         }
 
-        return ids[^1];
+        return null;
     }
 
-    /// <summary>The tokens that may be drawn: all, or the likeliest ones that the options leave.</summary>
+    /// <summary>The likeliest tokens that the options leave.</summary>
     private int[] Kept(double[] weights)
     {
         int[] ids = [.. Enumerable.Range(0, weights.Length)];
-        if (options.TopP == 1 && options.TopK == 0)
-        {
-            return ids;
-        }
-
         Array.Sort(ids, (one, other) => weights[other].CompareTo(weights[one]) is var order && order != 0 ? order : one.CompareTo(other));
         var most = options.TopK == 0 ? ids.Length : Math.Min(options.TopK, ids.Length);
         var (sum, within) = (0.0, ids.Take(most).Sum(id => weights[id]) * options.TopP);

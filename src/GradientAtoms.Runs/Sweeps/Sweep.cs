@@ -21,7 +21,7 @@ public sealed class Sweep
     private const double LeastContrast = 0.2;
 
     // Answers are written when so many are there.
-    private const int Chunk = 64;
+    private const int Chunk = 128;
 
     private readonly RunSession _session;
     private readonly SweepOptions _options;

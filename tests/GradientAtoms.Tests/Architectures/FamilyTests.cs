@@ -175,14 +175,14 @@ public sealed class FamilyTests
         var scaling = new RopeScaling(RopeScalingKind.Dynamic, 3) { OriginalContextLength = 32 };
         var (plain, dynamic) = (new RotaryEmbedding(8, 10_000, null), new RotaryEmbedding(8, 10_000, scaling));
         using var scope = NewDisposeScope();
-        Assert.True(plain.Angles(0, 32, CPU).Cosines.equal(dynamic.Angles(0, 32, CPU).Cosines).all().item<bool>());
+        Assert.True(plain.Angles(arange(32), 32).Cosines.equal(dynamic.Angles(arange(32), 32).Cosines).all().item<bool>());
 
         // The base's power of size / (size − 2) is so chosen that the last frequency is divided by factor·L/original − (factor − 1).
         const int length = 64;
         var stretched = (3.0 * length / 32) - 2;
-        using var sine = dynamic.Angles(0, length, CPU).Sines[length - 1, 7];
+        using var sine = dynamic.Angles(arange(length), length).Sines[length - 1, 7];
         Assert.Equal(Math.Sin((length - 1) * Math.Pow(10_000, -6.0 / 8) / stretched), sine.item<float>(), 1e-6);
-        using var first = dynamic.Angles(0, length, CPU).Sines[length - 1, 4];
+        using var first = dynamic.Angles(arange(length), length).Sines[length - 1, 4];
         Assert.Equal(Math.Sin(length - 1), first.item<float>(), 1e-5);
     }
 
