@@ -25,6 +25,10 @@ const string usage = """
         Steps along the best poles of labelled tasks, against random directions and the reference's, on documents that were not seen.
     steps-table RESULTS
         The table of such results again.
+    behaviours --run RUN --labels L --data F --out questions.jsonl [--first 2001] [--poles 10] [--on 40] [--off 40] [--longest 600]
+        The poles of a run whose behaviour a detector sees best, one a detector, with those of the reference's five; questions of documents that were not seen for `gatoms sweep`.
+    behaviours-table RUN/sweep/NAME[,RUN/sweep/NAME..]
+        What such sweeps found, in one table.
     demo --out DIR [--seeds 201,202,203,204,205] [--kl .2]
         The demo over several seeds: what it finds and what its steps do.
     sizes --runs RUN,RUN.. [--atoms 16,20,24,32,40] [--nonzeros 1,1.5,2,3] [--gates 0,.55] [--codes signed,nonnegative] [--damping .001] [--starts 8]
@@ -71,6 +75,8 @@ try
         ["spaces", .. var rest] => SpacesCommand.Run(new(rest)),
         ["steps", .. var rest] => StepsCommand.Run(new(rest)),
         ["steps-table", var path] => StepsTable.Print(path),
+        ["behaviours", .. var rest] => BehavioursCommand.Run(new(rest)),
+        ["behaviours-table", var folders] => BehavioursTable.Print(folders.Split(',')),
         ["demo", .. var rest] => DemoCommand.Run(new(rest)),
         ["sizes", .. var rest] => SizesCommand.Run(new(rest)),
         ["directions", .. var rest] => DirectionsCommand.Run(new(rest)),

@@ -10,6 +10,20 @@ internal static class Opt
 {
     public static Option<string?> Text(string name, string valueName, string help, bool required = false) => new(name) { Description = help, HelpName = valueName, Required = required };
 
+    /// <summary>One id or more. What looks like an option is none of them: an option that a command does not have must not pass for an id.</summary>
+    public static Argument<string[]> Ids(string name, string help)
+    {
+        var ids = new Argument<string[]>(name) { Description = help, Arity = ArgumentArity.OneOrMore };
+        ids.Validators.Add(result =>
+        {
+            foreach (var token in result.Tokens.Where(token => token.Value.StartsWith('-')))
+            {
+                result.AddError($"Unrecognized command or argument '{token.Value}'.");
+            }
+        });
+        return ids;
+    }
+
     /// <summary>A whole number of at least <paramref name="least"/>.</summary>
     public static Option<int?> Whole(string name, string valueName, string help, int least = 1) => new(name)
     {

@@ -11,10 +11,7 @@ internal static class SteerCommand
     public static GatomsCommand Create()
     {
         var run = new Argument<string>("RUN") { Description = "The run folder." };
-        var pole = new Argument<string[]>("POLE")
-        {
-            Description = "A pole's id; more of it means that its documents become more likely. Several are calibrated together, each with a weight where wanted: a1b2c3+ d4e5f6-=-.5.", Arity = ArgumentArity.OneOrMore,
-        };
+        var pole = Opt.Ids("POLE", "A pole's id; more of it means that its documents become more likely. Several are calibrated together, each with a weight where wanted: a1b2c3+ d4e5f6-=-.5.");
         var step = new StepArguments();
         var prompt = Opt.Text("--prompt", "TEXT", "One prompt.");
         var prompts = Opt.Text("--prompts", "FILE", "Prompts, one a line.");

@@ -15,9 +15,9 @@ internal static class SweepCommand
     {
         var defaults = new SweepOptions();
         var run = new Argument<string>("RUN") { Description = "The run folder." };
-        var poles = new Argument<string[]>("POLE") { Description = "Poles' ids; an atom's id means both of its poles.", Arity = ArgumentArity.OneOrMore };
+        var poles = Opt.Ids("POLE", "Poles' ids; an atom's id means both of its poles.");
         var kl = Opt.Text("--kl", "NATS,..", "Strengths, each taken towards more and towards less. Default .05,.1,.2,.5.");
-        var questions = Opt.Text("--questions", "FILE", "Prompts, one a line, or JSON Lines with prompt, id and group (on or off). Default: prompts of the pole's documents, and of others as controls.");
+        var questions = Opt.Text("--questions", "FILE", "Prompts, one a line, or JSON Lines with prompt, id, group (on or off) and pole (for one pole only). Default: prompts of the pole's documents, and of others as controls.");
         var count = Opt.Whole("--count", "COUNT", "Questions on target, and off, where they come from documents. Default 40.");
         var maxPromptTokens = Opt.Whole("--max-prompt-tokens", "COUNT", "Documents with longer prompts are passed over. Default 256.");
         var detector = new Option<string[]>("--detector")

@@ -14,7 +14,7 @@ public sealed record SweepOptions
     /// <summary>Strengths, nats a token; each is taken in both directions.</summary>
     public IReadOnlyList<double> Kls { get; init; } = [0.05, 0.1, 0.2, 0.5];
 
-    /// <summary>A file of questions: lines of text, or JSON Lines with <c>prompt</c>, and <c>id</c> and <c>group</c> (<c>on</c> or <c>off</c>) where wanted. Null: the prompts of the pole's own documents.</summary>
+    /// <summary>A file of questions: lines of text, or JSON Lines with <c>prompt</c>, and <c>id</c> and <c>group</c> (<c>on</c> or <c>off</c>) where wanted, and <c>pole</c> where it is for one pole only. Null: the prompts of the pole's own documents.</summary>
     public string? Questions { get; init; }
 
     /// <summary>Questions of each group at most, where they come from documents.</summary>

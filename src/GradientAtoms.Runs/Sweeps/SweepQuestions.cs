@@ -35,7 +35,7 @@ internal sealed class SweepQuestions
     private readonly RunSession _session;
     private readonly SweepOptions _options;
     private readonly IReadOnlyList<TokenizedDocument> _documents;
-    private readonly IReadOnlyList<(string Id, string Prompt, int[] Tokens, SweepGroup Group)> _asked;
+    private readonly IReadOnlyList<(string Id, string Prompt, int[] Tokens, SweepGroup Group, string? Pole)> _asked;
     private readonly int[] _shuffled;
 
     public SweepQuestions(RunSession session, SweepOptions options)
@@ -49,8 +49,8 @@ internal sealed class SweepQuestions
     /// <summary>The questions of a pole, and the documents whose likelihood tells the same: of its own, and of others.</summary>
     public IReadOnlyList<AskedQuestion> Of(Atom atom, Pole pole)
     {
-        var on = _asked.Where(question => question.Group == SweepGroup.OnTarget).Select(Asked).ToList();
-        var off = _asked.Where(question => question.Group == SweepGroup.OffTarget).Select(Asked).ToList();
+        var asked = _asked.Where(question => question.Pole is null || question.Pole == pole.Id).ToLookup(question => question.Group, Asked);
+        var (on, off) = (asked[SweepGroup.OnTarget].ToList(), asked[SweepGroup.OffTarget].ToList());
         var taken = on.Concat(off).Select(Text).ToHashSet(StringComparer.Ordinal);
         if (on.Count == 0)
         {
@@ -125,29 +125,29 @@ internal sealed class SweepQuestions
         return first > 1 ? document.Tokens[..first] : document.Tokens[..Math.Min(TextPrompt, document.Tokens.Length / 2)];
     }
 
-    private static AskedQuestion Asked((string Id, string Prompt, int[] Tokens, SweepGroup Group) question) =>
+    private static AskedQuestion Asked((string Id, string Prompt, int[] Tokens, SweepGroup Group, string? Pole) question) =>
         new(new(question.Id, question.Group, SweepHalf.Choose), question.Prompt, question.Tokens, SweepSource.File);
 
     private static string Text(AskedQuestion question) => string.Join(' ', question.Tokens);
 
-    private List<(string Id, string Prompt, int[] Tokens, SweepGroup Group)> Read(string file)
+    private List<(string Id, string Prompt, int[] Tokens, SweepGroup Group, string? Pole)> Read(string file)
     {
         if (!File.Exists(file))
         {
             throw Broken(file, "is not there");
         }
 
-        var questions = new List<(string Id, string Prompt, int[] Tokens, SweepGroup Group)>();
+        var questions = new List<(string Id, string Prompt, int[] Tokens, SweepGroup Group, string? Pole)>();
         foreach (var (line, number) in File.ReadLines(file).Select((line, place) => (line.Trim(), place + 1)).Where(item => item.Item1.Length > 0))
         {
-            var (id, prompt, group) = ReadLine(file, line, number);
+            var (id, prompt, group, pole) = ReadLine(file, line, number);
             var tokens = _session.Model.EncodePrompt(prompt, _session.Options);
             if (tokens.Length > _session.Model.Loaded.Model.ContextLength - _options.MaxNewTokens)
             {
                 throw Broken(file, string.Create(CultureInfo.InvariantCulture, $"line {number} has {tokens.Length} tokens: with an answer of {_options.MaxNewTokens} it does not fit the model's context"));
             }
 
-            questions.Add((id, prompt, tokens, group));
+            questions.Add((id, prompt, tokens, group, pole));
         }
 
         if (questions.Count == 0)
@@ -155,17 +155,24 @@ internal sealed class SweepQuestions
             throw Broken(file, "holds no question");
         }
 
-        return questions.GroupBy(question => question.Id, StringComparer.Ordinal).FirstOrDefault(group => group.Count() > 1) is { } twice
+        return questions.GroupBy(question => question.Id, StringComparer.Ordinal).FirstOrDefault(AskedTwice) is { } twice
             ? throw Broken(file, $"has the id {twice.Key} twice")
             : questions;
     }
 
-    private static (string Id, string Prompt, SweepGroup Group) ReadLine(string file, string line, int number)
+    // An id may come again for another pole, but not beside one for every pole.
+    private static bool AskedTwice(IEnumerable<(string Id, string Prompt, int[] Tokens, SweepGroup Group, string? Pole)> questions)
+    {
+        var poles = questions.Select(question => question.Pole).ToList();
+        return poles.Count > 1 && (poles.Contains(null) || poles.Distinct(StringComparer.Ordinal).Count() < poles.Count);
+    }
+
+    private static (string Id, string Prompt, SweepGroup Group, string? Pole) ReadLine(string file, string line, int number)
     {
         var place = number.ToString(CultureInfo.InvariantCulture);
         if (line[0] != '{')
         {
-            return (place, line, SweepGroup.OnTarget);
+            return (place, line, SweepGroup.OnTarget, null);
         }
 
         try
@@ -180,7 +187,8 @@ internal sealed class SweepQuestions
                     null or "on" => SweepGroup.OnTarget,
                     "off" => SweepGroup.OffTarget,
                     var other => throw Broken(file, $"line {place} has the group {other}"),
-                });
+                },
+                Field("pole"));
         }
         catch (Exception error) when (error is JsonException or InvalidOperationException)
         {

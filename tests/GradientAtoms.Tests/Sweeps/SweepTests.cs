@@ -91,16 +91,16 @@ public sealed class SweepTests(SweptRun swept) : IClassFixture<SweptRun>
     [Fact]
     public void Questions_of_a_file_are_asked_and_rubbish_in_it_is_told()
     {
-        var file = swept.Write("questions.jsonl", """{"id": "one", "prompt": "2 and 3"}""" + "\n\na plain line\n" + """{"prompt": "the mill aloud", "group": "off"}""" + "\n");
+        var file = swept.Write("questions.jsonl", """{"id": "one", "prompt": "2 and 3"}""" + "\n\na plain line\n" + """{"prompt": "the mill aloud", "group": "off"}""" + "\n" + """{"id": "own", "prompt": "of another pole", "pole": "none+"}""" + "\n" + $$"""{"id": "own", "prompt": "4 and 5", "pole": "{{swept.Pole}}"}""" + "\n");
         var run = CliRun.Of("sweep", swept.Run, swept.Pole, "--name", "file", "--questions", file, "--kl", ".1", "--random", "1", "--max-new-tokens", "2", "--detector", "longer:0", "--detector", "yes", "--json");
         Assert.True(run.ExitCode == 0, run.Error);
         var json = JsonNode.Parse(run.Out)!["poles"]![0]!;
-        Assert.Equal((2, 1), ((int)json["questions"]!["on_target"]!, (int)json["questions"]!["off_target"]!));
+        Assert.Equal((3, 1), ((int)json["questions"]!["on_target"]!, (int)json["questions"]!["off_target"]!));
         var control = json["steps"]!.AsArray().Single(step => (string)step!["kind"]! == "random")!;
         var own = json["steps"]!.AsArray().Single(step => (string)step!["arm"]! == $"{swept.Pole}@0.1")!;
         Assert.Equal((double)own["kl_neutral"]!, (double)control["kl_neutral"]!, 0.05 * (double)own["kl_neutral"]!);
         Assert.Contains(json["rows"]!.AsArray(), row => (string)row!["detector"]! == "yes");
-        foreach (var (text, problem) in new[] { ("{\"prompt\": ", "line 1"), ("{\"id\": \"x\"}", "no prompt"), ("{\"prompt\": \"a\", \"group\": \"up\"}", "group up"), ("\n", "no question"), ("{\"id\": \"1\", \"prompt\": \"a\"}\n{\"id\": \"1\", \"prompt\": \"b\"}", "twice") })
+        foreach (var (text, problem) in new[] { ("{\"prompt\": ", "line 1"), ("{\"id\": \"x\"}", "no prompt"), ("{\"prompt\": \"a\", \"group\": \"up\"}", "group up"), ("\n", "no question"), ("{\"id\": \"1\", \"prompt\": \"a\"}\n{\"id\": \"1\", \"prompt\": \"b\"}", "twice"), ("{\"id\": \"1\", \"prompt\": \"a\"}\n{\"id\": \"1\", \"prompt\": \"b\", \"pole\": \"a1b2c3+\"}", "twice") })
         {
             var refused = CliRun.Of("sweep", swept.Run, swept.Pole, "--name", "refused", "--questions", swept.Write("rubbish.jsonl", text));
             Assert.Equal(3, refused.ExitCode);
@@ -124,6 +124,7 @@ public sealed class SweepTests(SweptRun swept) : IClassFixture<SweptRun>
     [InlineData("--name", "../out")]
     [InlineData("--name", "..")]
     [InlineData("--no-answers", null)]
+    [InlineData("--max-tokens", "64")]
     public void Options_that_make_no_sense_are_refused(string option, string? value)
     {
         var run = CliRun.Of(["sweep", swept.Run, swept.Pole, option, .. value is null ? Array.Empty<string>() : [value]]);
