@@ -186,7 +186,7 @@ internal sealed class ConsoleLadder(CliHost host, bool quiet) : IProgress<StageP
                 return $"{stage} {Plain.Short(Last.Note ?? string.Empty, 160)}";
             }
 
-            var parts = new List<string> { $"{Plain.Count(Last.Done)}/{Plain.Count(Last.Total)} {Last.Unit}" };
+            var parts = new List<string> { $"{Plain.Count(Last.Done)}{(Last.Total > 0 ? $"/{Plain.Count(Last.Total)}" : string.Empty)} {Last.Unit}" };
             var elapsed = LastAt - _start;
             var done = Last.Done - _doneBefore;
             if (done > 0 && elapsed > TimeSpan.Zero)

@@ -83,7 +83,6 @@ internal static class CoordinatesStage
         Write(context, coordinates.Norms, Residuals(context, coordinates.Rows, learning, options),
         [
             ("weights_of_directions", coordinates.WeightsOfDirections!),
-            ("gram_raw", gram.Raw.to(ScalarType.Float32)),
             ("gram_whitened", gram.Whitened.to(ScalarType.Float32)),
         ]);
         Describe(context, layout, whitening, coordinates.Rows.shape[1], coordinates.MeanNorm, gram.Ledger);

@@ -4,7 +4,10 @@ using GradientAtoms.Models.Checkpoints;
 
 namespace GradientAtoms.Runs.Pipeline;
 
-/// <summary>The cosines of a run's documents: from all inner products where the run has them, else from its sketches. Owns what it opens.</summary>
+/// <summary>
+/// The cosines of a run's documents. Whitened: from all inner products where the run has them, else from its sketches. Raw: from the
+/// rows, for only a few of all pairs are asked for. Owns what it opens.
+/// </summary>
 internal sealed class DocumentCosines : IDisposable
 {
     private readonly IDisposable[] _owned;
@@ -22,10 +25,10 @@ internal sealed class DocumentCosines : IDisposable
     /// <param name="coordinates">Its coordinates file.</param>
     public static DocumentCosines Open(RunFolder run, SafetensorsFile coordinates)
     {
-        if (coordinates.Contains("gram_raw"))
+        if (coordinates.Contains("gram_whitened"))
         {
-            var (raw, whitened) = (coordinates.ReadRaw("gram_raw"), coordinates.ReadRaw("gram_whitened"));
-            return new(new GramCosines(raw), new GramCosines(whitened), [raw, whitened]);
+            var (rows, whitened) = (RunReader.OpenRows(run), coordinates.ReadRaw("gram_whitened"));
+            return new(new RowCosines(rows), new GramCosines(whitened), [rows, whitened]);
         }
 
         var (rawRows, whitenedRows) = (RunReader.OpenRows(run, SketchStage.Raw), RunReader.OpenRows(run, SketchStage.Whitened));

@@ -30,15 +30,71 @@ internal static class DocumentsStage
 
     private static void Run(StageContext context, AuditOptions options, ModelFiles model)
     {
-        context.Progress?.Report(new(Name, 0, 1, "files"));
-        var set = DocumentReader.Read(options.Data, new() { Map = options.Map, Split = options.Split, Limit = options.Limit }, context.CancellationToken);
-        var copies = set.Documents.Where(document => set.Duplicates.ContainsKey(document.Id)).ToList();
-        var unique = set.Distinct;
-        var tokenizer = model.ChatTokenizer(options);
-        var progress = context.Progress is { } to ? new Relay<(int Done, int Total)>(step => to.Report(new(Name, step.Done, step.Total, "documents"))) : null;
-        var tokenized = tokenizer.TokenizeAll(unique, options.Data, progress, context.CancellationToken);
-        IReadOnlyList<RejectedRow> rejected = [.. set.Rejected, .. tokenized.Rejected];
-        var rows = set.Documents.Count + set.Rejected.Count;
+        var losses = new TokenizationLosses(options.Data);
+        var copies = new List<DocumentRow>();
+        var packed = new PackedDocuments.Builder();
+        var (heldOut, truncatedDocuments, truncatedTokens, trainedTokens) = (0, 0, 0L, 0L);
+        DocumentCounts? counts = null;
+
+        // No text is kept: a document is in memory from its row to its line.
+        context.Write(Texts, stream =>
+        {
+            var tokenizer = model.ChatTokenizer(options);
+            var read = 0;
+            counts = DocumentReader.Stream(
+                options.Data,
+                new() { Map = options.Map, Split = options.Split, Limit = options.Limit },
+                (document, first) =>
+                {
+                    if (first is not null)
+                    {
+                        copies.Add(new() { Id = document.Id, SourceRow = document.Line, Status = "duplicate", Reason = $"the same as {first}", DuplicateOf = first });
+                    }
+
+                    foreach (var tokens in first is null ? tokenizer.Tokenize(document, losses) : [])
+                    {
+                        var text = new TextRow(tokens.Id, tokens.Line, document.PromptText, document.AnswerText, DocumentSplit.IsHeldOut(tokens.Id, options.HeldOut, (ulong)options.Seed)) { Source = document.Source };
+                        JsonSerializer.Serialize(stream, text, RunJson.Compact);
+                        stream.WriteByte((byte)'\n');
+                        packed.Add(tokens);
+                        heldOut += text.HeldOut ? 1 : 0;
+                        truncatedDocuments += tokens.TruncatedTokens > 0 ? 1 : 0;
+                        truncatedTokens += tokens.TruncatedTokens;
+                        trainedTokens += tokens.TrainedCount;
+                    }
+
+                    context.Progress?.Report(new(Name, ++read, options.Limit ?? 0, "documents"));
+                },
+                context.CancellationToken);
+            Check(options, counts.RowCount, [.. counts.Rejected, .. losses.Rejected], packed.Count);
+        });
+        context.WriteFile(Tokens, packed.Build().Write);
+        IReadOnlyList<RejectedRow> rejected = [.. counts!.Rejected, .. losses.Rejected];
+        context.WriteText(Fates, string.Concat(
+            rejected.Select(row => new DocumentRow { Id = $"line {row.Line}", SourceRow = row.Line, Status = "rejected", Reason = row.Reason })
+            .Concat(copies)
+            .Select(row => JsonSerializer.Serialize(row, RunJson.Compact) + "\n")));
+        foreach (var (name, value) in new (string, JsonNode)[]
+        {
+            ("shape", counts.Shape.ToString().ToLowerInvariant()),
+            ("rows", counts.RowCount),
+            ("documents", packed.Count),
+            ("rejected", rejected.Count),
+            ("duplicates", copies.Count),
+            ("held_out", heldOut),
+            ("split_by_turn", losses.SplitCount),
+            ("truncated_documents", truncatedDocuments),
+            ("truncated_tokens", truncatedTokens),
+            ("tokens", packed.TokenCount),
+            ("trained_tokens", trainedTokens),
+        })
+        {
+            context.Notes[name] = value;
+        }
+    }
+
+    private static void Check(AuditOptions options, int rows, IReadOnlyList<RejectedRow> rejected, int documents)
+    {
         if (rejected.Count > options.MaxRejected * rows)
         {
             throw new GradientAtomsException(
@@ -48,49 +104,9 @@ internal static class DocumentsStage
                 "Mend the rows, map their fields with --map, or raise --max-rejected.");
         }
 
-        if (tokenized.Documents.Count < 8)
+        if (documents < 8)
         {
-            throw new DocumentException("GA2004", options.Data, $"leaves {tokenized.Documents.Count} documents, and an audit needs 8 at least", "Give more documents, or look at the rejected rows with `gatoms inspect`.");
-        }
-
-        var sources = unique.ToDictionary(document => document.Id, StringComparer.Ordinal);
-        var texts = tokenized.Documents.Select(document =>
-        {
-            // A chat that was split by turn has documents id#turn.
-            var source = sources.TryGetValue(document.Id, out var whole) ? whole : sources[document.Id[..document.Id.LastIndexOf('#')]];
-            return new TextRow(document.Id, document.Line, source.PromptText, source.AnswerText, DocumentSplit.IsHeldOut(document.Id, options.HeldOut, (ulong)options.Seed))
-            {
-                Source = source.Source,
-            };
-        }).ToList();
-        context.WriteFile(Tokens, path => TokenFile.Write(path, tokenized.Documents));
-        context.WriteText(Texts, Lines(texts));
-        context.WriteText(Fates, Lines(
-            rejected.Select(row => new DocumentRow { Id = $"line {row.Line}", SourceRow = row.Line, Status = "rejected", Reason = row.Reason })
-            .Concat(copies.Select(copy => new DocumentRow
-            {
-                Id = copy.Id,
-                SourceRow = copy.Line,
-                Status = "duplicate",
-                Reason = $"the same as {set.Duplicates[copy.Id]}",
-                DuplicateOf = set.Duplicates[copy.Id],
-            }))));
-        foreach (var (name, value) in new (string, JsonNode)[]
-        {
-            ("shape", set.Shape.ToString().ToLowerInvariant()),
-            ("rows", rows),
-            ("documents", texts.Count),
-            ("rejected", rejected.Count),
-            ("duplicates", copies.Count),
-            ("held_out", texts.Count(text => text.HeldOut)),
-            ("split_by_turn", tokenized.SplitCount),
-            ("truncated_documents", tokenized.TruncatedCount),
-            ("truncated_tokens", tokenized.TruncatedTokens),
-            ("tokens", tokenized.TokenCount),
-            ("trained_tokens", tokenized.TrainedCount),
-        })
-        {
-            context.Notes[name] = value;
+            throw new DocumentException("GA2004", options.Data, $"leaves {documents} documents, and an audit needs 8 at least", "Give more documents, or look at the rejected rows with `gatoms inspect`.");
         }
     }
 
@@ -101,13 +117,5 @@ internal static class DocumentsStage
 
     public static IReadOnlyList<TokenizedDocument> ReadTokens(RunFolder run, IReadOnlyList<TextRow> texts) => TokenFile.Read(run.Need(Tokens), texts);
 
-    private static string Lines<T>(IEnumerable<T> rows) => string.Concat(rows.Select(row => JsonSerializer.Serialize(row, RunJson.Compact) + "\n"));
-
     private static List<T> ReadLines<T>(string path) => [.. File.ReadLines(path).Select(line => JsonSerializer.Deserialize<T>(line, RunJson.Compact)!)];
-}
-
-/// <summary>Hands progress on, on the caller's thread.</summary>
-internal sealed class Relay<T>(Action<T> report) : IProgress<T>
-{
-    public void Report(T value) => report(value);
 }

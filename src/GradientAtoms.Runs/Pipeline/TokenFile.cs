@@ -8,17 +8,6 @@ namespace GradientAtoms.Runs.Pipeline;
 /// <summary>The tokenised documents of a run: <c>tokens.safetensors</c>, all tokens one after another, with where each document ends.</summary>
 internal static class TokenFile
 {
-    public static void Write(string path, IEnumerable<TokenizedDocument> documents)
-    {
-        var packed = new PackedDocuments.Builder();
-        foreach (var document in documents)
-        {
-            packed.Add(document);
-        }
-
-        packed.Build().Write(path);
-    }
-
     public static PackedDocuments Read(string path, IReadOnlyList<TextRow> texts)
     {
         using var scope = NewDisposeScope();
@@ -95,6 +84,12 @@ internal sealed class PackedDocuments(string[] ids, int[] lines, int[] tokens, b
         private readonly List<byte> _trained = [];
         private readonly List<long> _ends = [];
         private readonly List<int> _truncated = [];
+
+        /// <summary>Documents so far.</summary>
+        public int Count => _ends.Count;
+
+        /// <summary>Their tokens.</summary>
+        public long TokenCount => _tokens.Count;
 
         public void Add(TokenizedDocument document)
         {

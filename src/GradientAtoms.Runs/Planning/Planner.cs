@@ -172,7 +172,7 @@ public static class Planner
                 new("running sums", sums, Temporary: true),
                 new(RunFiles.Gradients, documents * rowSize * (isSketch ? 8 : 4), Temporary: false), // of a sketch two: whitened and raw
                 new(RunFiles.Curvature, curvature + (isSketch ? parameters * 8 : 0), Temporary: false), // of a sketch the sample's λ too
-                new(Pipeline.CoordinatesStage.File, (documents * dictionarySize * (isSketch ? 4 : 12)) + (isSketch ? 0 : documents * documents * 8), Temporary: false),
+                new(Pipeline.CoordinatesStage.File, (documents * dictionarySize * (isSketch ? 4 : 12)) + (isSketch ? 0 : documents * documents * 4), Temporary: false),
                 new(RunFiles.Dictionary, atoms * dictionarySize * 4, Temporary: false),
                 .. isSketch ? (PlannedFile[])[] : [new(RunFiles.Lifted, atoms * ((parameters * 4) + (documents * 8)), Temporary: false)],
                 new("adapter", parameters * (request.TuneEpochs > 0 ? 8 : 4), Temporary: false),
@@ -225,8 +225,8 @@ public static class Planner
         {
             stages.Add(new(Pipeline.GradientsStage.Name, curvature, inPass + (2 * covariance)));
 
-            // Gram matrices of raw and whitened rows, half of each; eigenvectors in float64; and the coordinates.
-            var gram = (2.0 * documents * (documents + GramPass.BlockRows) * parameters / speeds.MatrixFlops) + (CoordinateEigenFlops * documents * documents * documents / speeds.MatrixFlops);
+            // The Gram matrix of the whitened rows, half of it; eigenvectors in float64; and the coordinates.
+            var gram = (1.0 * documents * (documents + GramPass.BlockRows) * parameters / speeds.MatrixFlops) + (CoordinateEigenFlops * documents * documents * documents / speeds.MatrixFlops);
             stages.Add(new(Pipeline.CoordinatesStage.Name, gram + Disk(documents, rowSize), RuntimeBytes + (documents * documents * 8 * 5) + (2 * tile)));
         }
 

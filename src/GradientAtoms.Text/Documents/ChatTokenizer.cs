@@ -96,27 +96,41 @@ public sealed class ChatTokenizer
     {
         ArgumentNullException.ThrowIfNull(documents);
         var tokenized = new List<TokenizedDocument>(documents.Count);
-        var rejected = new List<RejectedRow>();
-        var splitCount = 0;
+        var losses = new TokenizationLosses(file);
         for (var index = 0; index < documents.Count; index++)
         {
             cancellationToken.ThrowIfCancellationRequested();
-            var row = Tokenize(documents[index]);
-            tokenized.AddRange(row.Documents);
-            if (row.Rejection is { } reason)
-            {
-                rejected.Add(new(file, documents[index].Line, reason));
-            }
-            else if (row.IsRewritten)
-            {
-                splitCount++;
-            }
-
-            rejected.AddRange(row.LostTurns.Select(id => new RejectedRow(file, documents[index].Line, $"of the split chat, {id} has {NothingTrained()}")));
+            tokenized.AddRange(Tokenize(documents[index], losses));
             progress?.Report((index + 1, documents.Count));
         }
 
-        return new(tokenized, rejected, splitCount);
+        return new(tokenized, losses.Rejected, losses.SplitCount);
+    }
+
+    /// <summary>Tokenises one document of many and notes what was lost.</summary>
+    /// <param name="document">A chat or plain text.</param>
+    /// <param name="losses">What was lost of all of them.</param>
+    /// <returns>Its tokens: of one document, of several where it was split by turn, of none where it was rejected.</returns>
+    /// <exception cref="ChatTemplateException">GA2205: the template went over a limit. GA2207: a chat, and no template.</exception>
+    public IReadOnlyList<TokenizedDocument> Tokenize(Document document, TokenizationLosses losses)
+    {
+        ArgumentNullException.ThrowIfNull(losses);
+        var row = Tokenize(document);
+        if (row.Rejection is { } reason)
+        {
+            losses.Reject(document.Line, reason);
+        }
+        else if (row.IsRewritten)
+        {
+            losses.SplitCount++;
+        }
+
+        foreach (var id in row.LostTurns)
+        {
+            losses.Reject(document.Line, $"of the split chat, {id} has {NothingTrained()}");
+        }
+
+        return row.Documents;
     }
 
     private TokenizedRow TokenizeChat(Document document)

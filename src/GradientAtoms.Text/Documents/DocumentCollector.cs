@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using System.Globalization;
 using System.Security.Cryptography;
 using System.Text;
@@ -6,45 +7,81 @@ using System.Text.RegularExpressions;
 
 namespace GradientAtoms.Text.Documents;
 
-/// <summary>Collects the rows of a data set: recognises the layout, keeps ids unique, finds exact duplicates, lists what is rejected.</summary>
+/// <summary>
+/// Makes documents of the rows of a data set and hands them on: recognises the layout, keeps ids unique, finds exact duplicates, lists
+/// what is rejected. Of a document that has gone by it keeps the id and a hash.
+/// </summary>
 internal sealed partial class DocumentCollector : IRowSink
 {
     private readonly string path;
     private readonly DocumentReaderOptions options;
     private readonly RowMap map;
     private readonly RowParser parser;
-    private readonly List<Document> documents = [];
+    private readonly Action<Document, string?> each;
+    private readonly bool namesFiles;
     private readonly List<RejectedRow> rejected = [];
     private readonly HashSet<string> ids = new(StringComparer.Ordinal);
     private readonly Dictionary<string, string> renamed = new(StringComparer.Ordinal);
-    private readonly Dictionary<string, string> firstOf = new(StringComparer.Ordinal);
-    private readonly Dictionary<string, string> duplicates = new(StringComparer.Ordinal);
-    private readonly List<(int First, string File)> begins = [];
+    private readonly Dictionary<UInt128, string> firstOf = [];
     private DocumentShape? shape;
     private string file;
 
-    public DocumentCollector(string path, DocumentReaderOptions options, RowMap map)
+    /// <summary>Makes one.</summary>
+    /// <param name="path">What is read.</param>
+    /// <param name="options">Side and limit.</param>
+    /// <param name="map">Which field is which.</param>
+    /// <param name="each">Gets each document, and the id of the first that says the same where it is not the first itself.</param>
+    public DocumentCollector(string path, DocumentReaderOptions options, RowMap map, Action<Document, string?> each)
     {
         this.path = path;
         this.options = options;
         this.map = map;
+        this.each = each;
         file = path;
+
+        // Where a set has several files and rows do not say what they come from, the file does; the parts that a set was cut into for its size do not.
+        var files = DataFolder.FilesOf(path, options.Split);
+        namesFiles = files.Count > 1 && !files.Any(part => PartOfSet().IsMatch(part.Path));
         parser = new(map, options.Side);
         shape = map.Shape;
     }
 
     /// <summary>True where the limit is reached.</summary>
-    public bool IsFull => options.Limit is { } limit && documents.Count >= limit;
+    public bool IsFull => options.Limit is { } limit && ids.Count >= limit;
 
-    public void Begin(DataFile file, ReadOnlySpan<byte> header)
-    {
-        this.file = file.Path;
-        begins.Add((documents.Count, file.Path));
-    }
+    public void Begin(DataFile file, ReadOnlySpan<byte> header) => this.file = file.Path;
 
     public void Bad(int line, string reason, ReadOnlySpan<byte> raw) => Reject(line, reason);
 
     public void Row(int line, JsonElement row, ReadOnlySpan<byte> raw)
+    {
+        if (Parse(line, row) is not { } document)
+        {
+            return;
+        }
+
+        ids.Add(document.Id);
+        var content = Fingerprint(document);
+        var isCopy = !firstOf.TryAdd(content, document.Id);
+        each(namesFiles && document.Source is null ? document with { Source = Path.GetFileName(file) } : document, isCopy ? firstOf[content] : null);
+    }
+
+    /// <summary>What was read, when all rows have come by.</summary>
+    /// <exception cref="DocumentException">GA2004: no row can be used.</exception>
+    public DocumentCounts Finish()
+    {
+        if (ids.Count == 0)
+        {
+            var first = rejected.Count > 0 ? $"none of its {rejected.Count} rows can be used (row {rejected[0].Line}: {rejected[0].Reason})" : "it has no rows";
+            throw new DocumentException("GA2004", path, first,
+                "Rows need messages, conversations, prompt and completion, instruction and output, chosen and rejected, or text; --map tells which field is which, as in --map prompt=question,completion=answer.");
+        }
+
+        return new(shape!.Value, ids.Count, rejected) { RenamedIds = renamed };
+    }
+
+    // Null where the row cannot be used: then it is listed.
+    private Document? Parse(int line, JsonElement row)
     {
         try
         {
@@ -62,13 +99,7 @@ internal sealed partial class DocumentCollector : IRowSink
 
             var document = WithUniqueId(parser.Parse(row, found, line));
             shape = found;
-            documents.Add(document);
-            ids.Add(document.Id);
-            var content = Fingerprint(document);
-            if (!firstOf.TryAdd(content, document.Id))
-            {
-                duplicates[document.Id] = firstOf[content];
-            }
+            return document;
         }
         catch (RowFault fault)
         {
@@ -79,37 +110,8 @@ internal sealed partial class DocumentCollector : IRowSink
             // The JSON reader's answer to an escape such as \ud800 alone, which no text can hold.
             Reject(line, "the row holds half of a surrogate pair");
         }
-    }
 
-    public DocumentSet Finish()
-    {
-        if (documents.Count == 0)
-        {
-            var first = rejected.Count > 0 ? $"none of its {rejected.Count} rows can be used (row {rejected[0].Line}: {rejected[0].Reason})" : "it has no rows";
-            throw new DocumentException("GA2004", path, first,
-                "Rows need messages, conversations, prompt and completion, instruction and output, chosen and rejected, or text; --map tells which field is which, as in --map prompt=question,completion=answer.");
-        }
-
-        NameFiles();
-        return new(path, shape!.Value, documents, rejected, duplicates) { RenamedIds = renamed };
-    }
-
-    // Where a set has several files and rows do not say what they come from, the file does; the parts that a set was cut into for its size do not.
-    private void NameFiles()
-    {
-        if (begins.Count < 2 || begins.Any(begin => PartOfSet().IsMatch(begin.File)))
-        {
-            return;
-        }
-
-        for (var part = 0; part < begins.Count; part++)
-        {
-            var end = part + 1 < begins.Count ? begins[part + 1].First : documents.Count;
-            for (var document = begins[part].First; document < end; document++)
-            {
-                documents[document] = documents[document] with { Source = documents[document].Source ?? Path.GetFileName(begins[part].File) };
-            }
-        }
+        return null;
     }
 
     [GeneratedRegex("[0-9]+-of-[0-9]+", RegexOptions.CultureInvariant, 1000)]
@@ -144,8 +146,8 @@ internal sealed partial class DocumentCollector : IRowSink
         return document with { Id = id };
     }
 
-    /// <summary>The same for documents that say the same, whatever their ids.</summary>
-    private static string Fingerprint(Document document)
+    /// <summary>The same for documents that say the same, whatever their ids: half of a SHA-256.</summary>
+    private static UInt128 Fingerprint(Document document)
     {
         var content = new StringBuilder();
         Append(content, document.Text);
@@ -158,7 +160,7 @@ internal sealed partial class DocumentCollector : IRowSink
             Append(content, message.Extra);
         }
 
-        return Convert.ToHexString(SHA256.HashData(Encoding.Unicode.GetBytes(content.ToString())));
+        return BinaryPrimitives.ReadUInt128BigEndian(SHA256.HashData(Encoding.Unicode.GetBytes(content.ToString())));
     }
 
     /// <summary>A text for a value that no other value has: lengths stand before what they measure.</summary>

@@ -15,13 +15,39 @@ public static class DocumentReader
     /// <exception cref="DocumentException">GA2001: missing or unreadable. GA2002: empty. GA2003: not JSON. GA2004: no row can be used. GA2005: a map that makes no sense. GA2006: a format that is not read here. GA2007: a CSV file without names of fields. GA2008: no Parquet. GA2009: damaged gzip. GA2010: a folder without such data.</exception>
     public static DocumentSet Read(string path, DocumentReaderOptions? options = null, CancellationToken cancellationToken = default)
     {
+        var documents = new List<Document>();
+        var duplicates = new Dictionary<string, string>(StringComparer.Ordinal);
+        var counts = Stream(
+            path,
+            options,
+            (document, first) =>
+            {
+                documents.Add(document);
+                if (first is not null)
+                {
+                    duplicates[document.Id] = first;
+                }
+            },
+            cancellationToken);
+        return new(path, counts.Shape, documents, counts.Rejected, duplicates) { RenamedIds = counts.RenamedIds };
+    }
+
+    /// <summary>Reads like <see cref="Read"/>, and hands each document on instead of keeping it: for more documents than should be in memory.</summary>
+    /// <param name="path">A file or a folder.</param>
+    /// <param name="options">Map, side, split and limits; null for the defaults.</param>
+    /// <param name="each">Gets each document as it is read, and the id of the first that says exactly the same, or null where it is the first.</param>
+    /// <param name="cancellationToken">Looked at once a row.</param>
+    /// <exception cref="DocumentException">As <see cref="Read"/>; GA2004, where no row can be used, when all rows have been read.</exception>
+    public static DocumentCounts Stream(string path, DocumentReaderOptions? options, Action<Document, string?> each, CancellationToken cancellationToken = default)
+    {
         ArgumentNullException.ThrowIfNull(path);
+        ArgumentNullException.ThrowIfNull(each);
         options ??= new();
         ArgumentOutOfRangeException.ThrowIfLessThan(options.MaxRowBytes, 1);
         ArgumentOutOfRangeException.ThrowIfLessThan(options.MaxJsonBytes, 1);
         ArgumentOutOfRangeException.ThrowIfLessThan(options.Limit ?? 1, 1, nameof(options));
         var map = new RowMap(options.Map);
-        var rows = new DocumentCollector(path, options, map);
+        var rows = new DocumentCollector(path, options, map, each);
         RowSource.Read(path, options with { Columns = map.Columns }, rows, cancellationToken);
         return rows.Finish();
     }

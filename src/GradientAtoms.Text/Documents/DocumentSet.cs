@@ -1,5 +1,18 @@
 namespace GradientAtoms.Text.Documents;
 
+/// <summary>What was read of a data file, but for the documents.</summary>
+/// <param name="Shape">The layout that was recognised or mapped.</param>
+/// <param name="Documents">Rows that can be used, exact duplicates included.</param>
+/// <param name="Rejected">The rows that cannot, in file order.</param>
+public sealed record DocumentCounts(DocumentShape Shape, int Documents, IReadOnlyList<RejectedRow> Rejected)
+{
+    /// <summary>As <see cref="DocumentSet.RenamedIds"/>.</summary>
+    public IReadOnlyDictionary<string, string> RenamedIds { get; init; } = new Dictionary<string, string>(StringComparer.Ordinal);
+
+    /// <summary>Rows that were looked at, blank lines not counted.</summary>
+    public int RowCount => Documents + Rejected.Count;
+}
+
 /// <summary>What a data file holds.</summary>
 /// <param name="File">The file as it was named.</param>
 /// <param name="Shape">The layout that was recognised or mapped.</param>

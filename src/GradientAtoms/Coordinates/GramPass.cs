@@ -10,18 +10,13 @@ namespace GradientAtoms.Coordinates;
 /// <param name="WhitenedEnergy">Σ over documents of the squared norm of its whitened gradient, kept coordinates.</param>
 public sealed record LedgerLine(string Map, double RawEnergy, double RawKept, double WhitenedEnergy);
 
-/// <summary>Products of all documents with one another. Owns its tensors.</summary>
-/// <param name="Raw"><c>[N, N]</c>, float64: g_i · g_j.</param>
+/// <summary>Products of all whitened documents with one another. Owns its tensor.</summary>
 /// <param name="Whitened"><c>[N, N]</c>, float64: w_i · w_j.</param>
 /// <param name="Ledger">One line a map.</param>
-public sealed record GramMatrices(Tensor Raw, Tensor Whitened, IReadOnlyList<LedgerLine> Ledger) : IDisposable
+public sealed record GramMatrix(Tensor Whitened, IReadOnlyList<LedgerLine> Ledger) : IDisposable
 {
     /// <inheritdoc/>
-    public void Dispose()
-    {
-        Raw.Dispose();
-        Whitened.Dispose();
-    }
+    public void Dispose() => Whitened.Dispose();
 }
 
 /// <summary>Streams the rows once, columns by columns, and forms their products.</summary>
@@ -30,17 +25,16 @@ public static class GramPass
     /// <summary>Of the product of all rows, which is symmetric, blocks of as many rows are formed from the diagonal on.</summary>
     public const int BlockRows = 256;
 
-    /// <summary>Computes W Wᵀ and G Gᵀ; products in float32, sums over tiles in float64.</summary>
+    /// <summary>Computes W Wᵀ; products in float32, sums over tiles in float64.</summary>
     /// <param name="rows">Rotated gradients.</param>
     /// <param name="layout">The tracked maps.</param>
     /// <param name="whitening">How to even them out.</param>
     /// <param name="progress">Told after every map.</param>
     /// <param name="cancellationToken">Looked at once a tile.</param>
-    public static GramMatrices Compute(
+    public static GramMatrix Compute(
         IRowSource rows, ParameterLayout layout, Whitening whitening, IProgress<StageProgress>? progress = null, CancellationToken cancellationToken = default)
     {
-        var raw = zeros([rows.RowCount, rows.RowCount], dtype: ScalarType.Float64);
-        var whitened = zeros_like(raw);
+        var whitened = zeros([rows.RowCount, rows.RowCount], dtype: ScalarType.Float64);
         var ledger = new List<LedgerLine>();
         double rawEnergy = 0, rawKept = 0, whitenedEnergy = 0;
         RowTiles.Stream(
@@ -53,7 +47,6 @@ public static class GramPass
                 rawEnergy += energies.sum().item<double>();
                 rawKept += (energies * scale.ne(0)).sum().item<double>();
                 whitenedEnergy += (energies * scale.to(ScalarType.Float64).square()).sum().item<double>();
-                Add(raw, tile.Rows);
                 Add(whitened, tile.Rows * scale);
             },
             (map, done) =>
@@ -63,9 +56,8 @@ public static class GramPass
                 progress?.Report(new("coordinates", done, layout.Maps.Count, "maps"));
             },
             cancellationToken);
-        Mirror(raw);
         Mirror(whitened);
-        return new(raw.DetachFromDisposeScope(), whitened.DetachFromDisposeScope(), ledger);
+        return new(whitened.DetachFromDisposeScope(), ledger);
     }
 
     private static void Add(Tensor sums, Tensor rows)

@@ -3,7 +3,7 @@ using static TorchSharp.torch;
 
 namespace GradientAtoms.Coordinates;
 
-/// <summary>Cosines from rows, read when they are asked for: for sketches, and where a matrix of all inner products would be too large.</summary>
+/// <summary>Cosines from rows, read when they are asked for: for sketches, and where few of all inner products are needed.</summary>
 /// <param name="rows">One a document; stays the caller's.</param>
 public sealed class RowCosines(IRowSource rows) : IDocumentCosines
 {
@@ -11,7 +11,7 @@ public sealed class RowCosines(IRowSource rows) : IDocumentCosines
     public double[,] Cosines(IReadOnlyList<int> documents)
     {
         using var scope = NewDisposeScope();
-        var asked = rows.ReadRows(documents).to(ScalarType.Float64); // [n, d]
+        var asked = rows.ReadRows(documents); // [n, d]
         return new GramCosines(asked.matmul(asked.t())).Cosines([.. Enumerable.Range(0, documents.Count)]);
     }
 }

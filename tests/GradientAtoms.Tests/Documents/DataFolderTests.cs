@@ -47,6 +47,34 @@ public sealed class DataFolderTests : IDisposable
     }
 
     [Fact]
+    public void Documents_that_are_handed_on_are_those_that_are_read_at_once()
+    {
+        Write("a-train.jsonl", "{\"text\":\"1\",\"id\":\"x\"}\nrubbish\n{\"text\":\"2\",\"id\":\"x\"}\n");
+        Write("b-train.jsonl", "{\"text\":\"1\"}\n{\"text\":\"\\ud800\"}\n{\"text\":\"3\",\"source\":\"own\"}\n");
+        var set = DocumentReader.Read(folder);
+        var (documents, copies) = (new List<Document>(), new Dictionary<string, string>(StringComparer.Ordinal));
+        var counts = DocumentReader.Stream(folder, null, (document, first) =>
+        {
+            documents.Add(document);
+            if (first is not null)
+            {
+                copies.Add(document.Id, first);
+            }
+        });
+        Assert.Equal(["1", "2", "1", "3"], documents.Select(document => document.Text));
+        Assert.Equal(["a-train.jsonl", "a-train.jsonl", "b-train.jsonl", "own"], documents.Select(document => document.Source));
+        Assert.Equal(set.Documents.Select(document => (document.Id, document.Line, document.Text, document.Source)), documents.Select(document => (document.Id, document.Line, document.Text, document.Source)));
+        Assert.Equal(set.Duplicates, copies);
+        Assert.Equal("x", Assert.Single(copies).Value);
+        Assert.Equal(set.Rejected, counts.Rejected);
+        Assert.Equal(set.RenamedIds, counts.RenamedIds);
+        Assert.Equal((4, 6), (counts.Documents, counts.RowCount));
+
+        // What the receiver throws is its own failure, and no rejected row.
+        Assert.Throws<InvalidOperationException>(() => DocumentReader.Stream(folder, null, (_, _) => throw new InvalidOperationException()));
+    }
+
+    [Fact]
     public void The_card_of_a_data_set_says_which_files_a_split_is()
     {
         Write("README.md", "---\nlicense: mit\nconfigs:\n- config_name: small\n  data_files: small.jsonl\n- config_name: default\n  data_files:\n  - split: train\n    path: \"parts/a-*\"\n  - split: held\n    path:\n    - parts/b.jsonl\n    - parts/c.jsonl\ntags:\n- x\n---\n# Card\n");

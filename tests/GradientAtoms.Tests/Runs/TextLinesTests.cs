@@ -34,7 +34,10 @@ public sealed class TextLinesTests : IDisposable
         }).ToList();
         var texts = documents.Select(document => new TextRow(document.Id, document.Line, "", "", HeldOut: false)).ToList();
         var path = Path.Combine(_folder, "tokens.safetensors");
-        TokenFile.Write(path, documents);
+        var builder = new PackedDocuments.Builder();
+        documents.ForEach(builder.Add);
+        Assert.Equal((documents.Count, documents.Sum(document => document.Tokens.Length)), (builder.Count, (int)builder.TokenCount));
+        builder.Build().Write(path);
         var packed = TokenFile.Read(path, texts);
         Assert.Equal(documents.Count, packed.Count);
         foreach (var (expected, found, again) in documents.Zip(packed, packed.Index().Select(entry => packed[entry.Index])))

@@ -1,7 +1,7 @@
 using System.Diagnostics;
-using GradientAtoms.Runs.Pipeline;
 using GradientAtoms.Runs.Submit;
 using GradientAtoms.Tests.Runs;
+using GradientAtoms.Tests.Support;
 
 namespace GradientAtoms.Tests.Submit;
 
