@@ -51,7 +51,7 @@ internal static class DoctorCommand
         RuntimeHelpers.RunModuleConstructor(typeof(TorchLibrary).Module.ModuleHandle);
         try
         {
-            return new("native library", State.Ok, $"torch {__version__}; {TorchLibrary.Status}");
+            return new("native library", State.Ok, $"torch {__version__}, {MatrixKernels.Status}; {TorchLibrary.Status}");
         }
         catch (Exception exception) when (IsLoadFailure(exception))
         {

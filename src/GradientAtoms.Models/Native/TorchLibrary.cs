@@ -19,6 +19,7 @@ namespace GradientAtoms.Models.Native;
 public static class TorchLibrary
 {
     private const string FileName = "libLibTorchSharp.so";
+    private const string Products = "libtorch_cpu.so";
     private const string MissingVersion = "GLIBCXX_3.4.32";
     private const ushort WeakVersion = 0x2; // VER_FLG_WEAK
 
@@ -37,11 +38,11 @@ public static class TorchLibrary
         }
 
         // Its own dependencies first: found by name from then on, wherever the patched copy lies.
-        foreach (var dependency in (string[])["libgomp-98b21ff3.so.1", "libc10.so", "libtorch_cpu.so", "libtorch.so"])
+        foreach (var dependency in (string[])["libgomp-98b21ff3.so.1", "libc10.so", Products, "libtorch.so"])
         {
-            if (Find(dependency) is { } path)
+            if (Find(dependency) is { } path && NativeLibrary.TryLoad(path, out var library) && dependency == Products)
             {
-                NativeLibrary.TryLoad(path, out _);
+                MatrixKernels.Choose(library);
             }
         }
 
