@@ -16,7 +16,7 @@ public static class AtomicFile
     /// <param name="write">Writes the contents. What it throws passes through, and the old file stays.</param>
     public static void Write(string path, Action<Stream> write) => WriteFile(path, temporary =>
     {
-        using var stream = new FileStream(temporary, FileMode.CreateNew, FileAccess.ReadWrite, FileShare.None, 1 << 16);
+        using var stream = new FileStream(temporary, FileMode.CreateNew, FileAccess.ReadWrite, FileShare.Read, 1 << 16);
         write(stream);
     });
 
@@ -32,9 +32,7 @@ public static class AtomicFile
     {
         var folder = Path.GetDirectoryName(Path.GetFullPath(path))!;
         Directory.CreateDirectory(folder);
-        var number = Interlocked.Increment(ref _count);
-        var temporary = Path.Combine(folder, string.Create(CultureInfo.InvariantCulture, $".{Path.GetFileName(path)}.{Environment.ProcessId}-{number}{TemporaryExtension}"));
-        File.Delete(temporary); // Of a dead process that had our id.
+        var temporary = Beside(path);
         try
         {
             write(temporary);
@@ -50,6 +48,15 @@ public static class AtomicFile
             TryDelete(temporary);
             throw;
         }
+    }
+
+    /// <summary>A name beside a file, for one that is to take its place: there is no file of that name, and <see cref="RemoveLeftovers"/> knows it.</summary>
+    internal static string Beside(string path)
+    {
+        var number = Interlocked.Increment(ref _count);
+        var temporary = Path.Combine(Path.GetDirectoryName(Path.GetFullPath(path))!, string.Create(CultureInfo.InvariantCulture, $".{Path.GetFileName(path)}.{Environment.ProcessId}-{number}{TemporaryExtension}"));
+        File.Delete(temporary); // Of a dead process that had our id.
+        return temporary;
     }
 
     /// <summary>Removes what writers that died have left in a folder and below it; not in a run that lies in it, which another process may be writing.</summary>

@@ -34,42 +34,54 @@ internal static class DocumentsStage
         var copies = new List<DocumentRow>();
         var packed = new PackedDocuments.Builder();
         var (heldOut, truncatedDocuments, truncatedTokens, trainedTokens) = (0, 0, 0L, 0L);
-        DocumentCounts? counts = null;
+        DocumentCounts counts;
 
-        // No text is kept: a document is in memory from its row to its line.
-        context.Write(Texts, stream =>
+        // No text is kept: a document is in memory from its row to its line. The lines are the run's only when all rows have been read and
+        // can be used: until then an earlier audit stays as it is.
+        var lines = AtomicFile.Beside(context.Folder.PathOf("texts.jsonl"));
+        try
         {
-            var tokenizer = model.ChatTokenizer(options);
-            var read = 0;
-            counts = DocumentReader.Stream(
-                options.Data,
-                new() { Map = options.Map, Split = options.Split, Limit = options.Limit },
-                (document, first) =>
-                {
-                    if (first is not null)
+            using (var stream = new FileStream(lines, FileMode.CreateNew, FileAccess.Write, FileShare.Read, 1 << 16))
+            {
+                var tokenizer = model.ChatTokenizer(options);
+                var read = 0;
+                counts = DocumentReader.Stream(
+                    options.Data,
+                    new() { Map = options.Map, Split = options.Split, Limit = options.Limit },
+                    (document, first) =>
                     {
-                        copies.Add(new() { Id = document.Id, SourceRow = document.Line, Status = "duplicate", Reason = $"the same as {first}", DuplicateOf = first });
-                    }
+                        if (first is not null)
+                        {
+                            copies.Add(new() { Id = document.Id, SourceRow = document.Line, Status = "duplicate", Reason = $"the same as {first}", DuplicateOf = first });
+                        }
 
-                    foreach (var tokens in first is null ? tokenizer.Tokenize(document, losses) : [])
-                    {
-                        var text = new TextRow(tokens.Id, tokens.Line, document.PromptText, document.AnswerText, DocumentSplit.IsHeldOut(tokens.Id, options.HeldOut, (ulong)options.Seed)) { Source = document.Source };
-                        JsonSerializer.Serialize(stream, text, RunJson.Compact);
-                        stream.WriteByte((byte)'\n');
-                        packed.Add(tokens);
-                        heldOut += text.HeldOut ? 1 : 0;
-                        truncatedDocuments += tokens.TruncatedTokens > 0 ? 1 : 0;
-                        truncatedTokens += tokens.TruncatedTokens;
-                        trainedTokens += tokens.TrainedCount;
-                    }
+                        foreach (var tokens in first is null ? tokenizer.Tokenize(document, losses) : [])
+                        {
+                            var text = new TextRow(tokens.Id, tokens.Line, document.PromptText, document.AnswerText, DocumentSplit.IsHeldOut(tokens.Id, options.HeldOut, (ulong)options.Seed)) { Source = document.Source };
+                            JsonSerializer.Serialize(stream, text, RunJson.Compact);
+                            stream.WriteByte((byte)'\n');
+                            packed.Add(tokens);
+                            heldOut += text.HeldOut ? 1 : 0;
+                            truncatedDocuments += tokens.TruncatedTokens > 0 ? 1 : 0;
+                            truncatedTokens += tokens.TruncatedTokens;
+                            trainedTokens += tokens.TrainedCount;
+                        }
 
-                    context.Progress?.Report(new(Name, ++read, options.Limit ?? 0, "documents"));
-                },
-                context.CancellationToken);
+                        context.Progress?.Report(new(Name, ++read, options.Limit ?? 0, "documents"));
+                    },
+                    context.CancellationToken);
+            }
+
             Check(options, counts.RowCount, [.. counts.Rejected, .. losses.Rejected], packed.Count);
-        });
+            context.WriteFile(Texts, path => File.Move(lines, path));
+        }
+        finally
+        {
+            File.Delete(lines);
+        }
+
         context.WriteFile(Tokens, packed.Build().Write);
-        IReadOnlyList<RejectedRow> rejected = [.. counts!.Rejected, .. losses.Rejected];
+        IReadOnlyList<RejectedRow> rejected = [.. counts.Rejected, .. losses.Rejected];
         context.WriteText(Fates, string.Concat(
             rejected.Select(row => new DocumentRow { Id = $"line {row.Line}", SourceRow = row.Line, Status = "rejected", Reason = row.Reason })
             .Concat(copies)

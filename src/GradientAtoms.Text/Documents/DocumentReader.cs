@@ -1,3 +1,5 @@
+using System.Runtime.ExceptionServices;
+
 namespace GradientAtoms.Text.Documents;
 
 /// <summary>Reads data: JSON Lines, JSON, CSV and Parquet, each also with gzip around it but Parquet; and folders of them as the Hub keeps data sets.</summary>
@@ -47,10 +49,31 @@ public static class DocumentReader
         ArgumentOutOfRangeException.ThrowIfLessThan(options.MaxJsonBytes, 1);
         ArgumentOutOfRangeException.ThrowIfLessThan(options.Limit ?? 1, 1, nameof(options));
         var map = new RowMap(options.Map);
-        var rows = new DocumentCollector(path, options, map, each);
-        RowSource.Read(path, options with { Columns = map.Columns }, rows, cancellationToken);
+        var rows = new DocumentCollector(path, options, map, (document, first) =>
+        {
+            try
+            {
+                each(document, first);
+            }
+            catch (Exception failure)
+            {
+                throw new ReceiverFailure(failure);
+            }
+        });
+        try
+        {
+            RowSource.Read(path, options with { Columns = map.Columns }, rows, cancellationToken);
+        }
+        catch (ReceiverFailure failure)
+        {
+            ExceptionDispatchInfo.Throw(failure.InnerException!);
+        }
+
         return rows.Finish();
     }
+
+    // What the receiver throws is no fault of the data: a full disk there must not be told as a file here that cannot be read.
+    private sealed class ReceiverFailure(Exception failure) : Exception(failure.Message, failure);
 
     /// <summary>The files that <see cref="Read"/> reads for a path, in their order: the file itself, or the split's files of a folder.</summary>
     /// <param name="path">A file or a folder.</param>

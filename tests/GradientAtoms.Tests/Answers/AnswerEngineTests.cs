@@ -139,7 +139,7 @@ public sealed class AnswerEngineTests(ServedRun served)
 
         var before = await ServedRun.LiveTensorsAsync(served.Engine);
         var model = $"{served.Poles[2]}@-.17";
-        foreach (var delay in (int[])[0, 10, 30])
+        foreach (var delay in (int[])[0, 1, 3])
         {
             using var cancelled = new CancellationTokenSource();
             using var gone = served.Engine.Ask(served.Ask("2 and 3", model, 400), cancelled.Token);
