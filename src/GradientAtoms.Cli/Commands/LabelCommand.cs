@@ -13,13 +13,10 @@ internal static class LabelCommand
         var run = new Argument<string>("RUN") { Description = "The run folder." };
         var pole = new Argument<string?>("POLE") { Description = "One pole alone.", Arity = ArgumentArity.ZeroOrOne };
         var text = new Argument<string?>("TEXT") { Description = "Its label, given by you: it stands whatever a model says. An empty one takes the label away.", Arity = ArgumentArity.ZeroOrOne };
-        var endpoint = Opt.Text("--endpoint", "URL", "An OpenAI-compatible endpoint, such as http://localhost:11434/v1. Documents are sent there. Without it nothing is sent, and what would be is shown.");
-        var model = Opt.Text("--model", "NAME", "The chat model's name at the endpoint.");
-        var key = Opt.Text("--key-env", "VAR", "The environment variable that holds the endpoint's key.");
+        var endpoint = new EndpointArguments("--model", "Documents");
         var all = new Option<bool>("--all") { Description = "Also poles that are not certified." };
         var again = new Option<bool>("--again") { Description = "Ask again for poles that a model has labelled. A label given by hand stays." };
         var documents = Opt.Whole("--documents", "COUNT", "Documents a pole, its strongest: every other one makes the label, the rest scores it among as many of other poles. Default 20.", least: 4);
-        var timeout = Opt.Duration("--timeout", "How long one reply may take: 30s, 5m. Default 2m.");
         var command = new GatomsCommand(
             "label",
             "Names poles: by hand, or by a chat model that sees half of a pole's documents and is then scored on the other half among decoys. Sends nothing without --endpoint.",
@@ -35,7 +32,7 @@ internal static class LabelCommand
             command.Add(argument);
         }
 
-        foreach (var option in (Option[])[endpoint, model, key, all, again, documents, timeout])
+        foreach (var option in (Option[])[.. endpoint.All, all, again, documents])
         {
             command.Add(option);
         }
@@ -53,13 +50,13 @@ internal static class LabelCommand
             }
 
             var options = Options(path, named, context.Parse.GetValue(all)) with { Again = context.Parse.GetValue(again), Documents = context.Parse.GetValue(documents) ?? new LabelOptions().Documents };
-            if (context.Parse.GetValue(endpoint) is not { } address)
+            if (endpoint.Read(context, "gatoms label") is not { } address)
             {
                 Preview(context, path, options);
                 return;
             }
 
-            using var client = new EndpointClient(Endpoint(context, address, context.Parse.GetValue(model), context.Parse.GetValue(key), context.Parse.GetValue(timeout)));
+            using var client = new EndpointClient(address);
             var before = LabelsOf(path).Count;
             var result = context.Track(ladder => Labeller.RunAsync(path, client, options, ladder, context.CancellationToken).GetAwaiter().GetResult());
             Redraw(context, path);
@@ -67,7 +64,7 @@ internal static class LabelCommand
             if (result.Failed.Count > 0)
             {
                 throw new LabelException(
-                    "GA5055", address, $"gave no usable reply for {Plain.Count(result.Failed.Count)} poles ({string.Join(", ", result.Failed.Take(4))}){(LabelsOf(path).Count > before ? "; the other labels are kept" : string.Empty)}", "Run the same command again, or ask a larger --model.");
+                    "GA5055", address.Endpoint.ToString(), $"gave no usable reply for {Plain.Count(result.Failed.Count)} poles ({string.Join(", ", result.Failed.Take(4))}){(LabelsOf(path).Count > before ? "; the other labels are kept" : string.Empty)}", "Run the same command again, or ask a larger --model.");
             }
         };
         return command.Finished();
@@ -93,24 +90,6 @@ internal static class LabelCommand
     {
         using var view = RunView.Open(path);
         return new() { Poles = pole is not null ? [pole] : all ? [.. view.Atoms.SelectMany(atom => atom.Poles).Where(each => each.Supported).Select(each => each.Id)] : null };
-    }
-
-    private static EndpointOptions Endpoint(CommandContext context, string address, string? model, string? key, double? timeout)
-    {
-        if (!Uri.TryCreate(address, UriKind.Absolute, out var uri) || uri.Scheme is not ("http" or "https"))
-        {
-            throw UsageException.Arguments("gatoms label", $"--endpoint wants an address such as http://localhost:11434/v1, not '{Plain.Line(address)}'", "give the address of an OpenAI-compatible API");
-        }
-
-        if (model is null)
-        {
-            throw UsageException.Combination("gatoms label", "--endpoint needs --model", "name the chat model that the endpoint is to use");
-        }
-
-        var secret = key is null ? null : context.Host.Variable(key);
-        return key is not null && string.IsNullOrEmpty(secret)
-            ? throw UsageException.Arguments("gatoms label", $"the environment variable {Plain.Line(key)} is not set", "set it to the endpoint's key, or name another with --key-env")
-            : new() { Endpoint = uri, Model = model, Key = secret, Timeout = TimeSpan.FromSeconds(timeout ?? 120) };
     }
 
     private static void Preview(CommandContext context, string path, LabelOptions options)

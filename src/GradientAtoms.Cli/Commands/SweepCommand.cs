@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Globalization;
 using GradientAtoms.Evaluation.Sweeps;
 using GradientAtoms.Models.Native;
+using GradientAtoms.Runs.Labels;
 using GradientAtoms.Runs.Pipeline;
 using GradientAtoms.Runs.Sweeps;
 using GradientAtoms.Steering;
@@ -26,6 +27,8 @@ internal static class SweepCommand
             HelpName = "NAME",
         };
         var detectors = Opt.Text("--detectors", "FILE", "A JSON file of detectors of your own (docs/steering.md).");
+        var judge = Opt.Text("--judge", "QUESTION", "A question that yes or no answers, asked of every answer by a chat model instead of a rule: \"Does the answer refuse?\" Detectors that are named are counted beside it. Sends nothing without --endpoint.");
+        var endpoint = new EndpointArguments("--judge-model", "Prompts and answers");
         var random = Opt.Whole("--random", "COUNT", "Random directions at each strength, as controls. Default 1.", least: 0);
         var remove = Opt.Flag("--remove", "Also the adapter with the atom projected out of it.");
         var likelihood = Opt.Flag("--likelihood", "Also how much likelier documents become, of the pole and of others: the fast measure.");
@@ -43,13 +46,14 @@ internal static class SweepCommand
             "Measures what steps along poles do: answers at several strengths towards more and less, on-target and off-target apart, beside random directions of the same strength, with intervals. Every answer is kept; run again, it continues.",
             "gatoms sweep runs/mine a1b2c3+",
             "gatoms sweep runs/mine a1b2c3+ d4e5f6- --kl .05,.2,.5 --detector refusal --likelihood",
-            "gatoms sweep runs/mine a1b2c3+ --questions questions.jsonl --detector regex:^Ahoy --temperature 1")
+            "gatoms sweep runs/mine a1b2c3+ --questions questions.jsonl --detector regex:^Ahoy --temperature 1",
+            "gatoms sweep runs/mine a1b2c3+ --judge \"Does the answer give a JSON object?\" --endpoint http://localhost:11434/v1 --judge-model llama3.1")
         {
             Continues = true,
         };
         command.Add(run);
         command.Add(poles);
-        foreach (var option in (Option[])[kl, questions, count, maxPromptTokens, detector, detectors, random, remove, likelihood, noAnswers, maxNewTokens, temperature, seed, direction, neutral, name, model, threads])
+        foreach (var option in (Option[])[kl, questions, count, maxPromptTokens, detector, detectors, judge, .. endpoint.All, random, remove, likelihood, noAnswers, maxNewTokens, temperature, seed, direction, neutral, name, model, threads])
         {
             command.Add(option);
         }
@@ -58,6 +62,14 @@ internal static class SweepCommand
         {
             var parse = context.Parse;
             var folder = parse.GetRequiredValue(run);
+            var question = parse.GetValue(judge);
+            if (question is null ? endpoint.AreGiven(parse) : string.IsNullOrWhiteSpace(question))
+            {
+                throw UsageException.Combination("gatoms sweep", question is null ? "an endpoint without --judge has nothing to judge" : "--judge wants a question, not nothing", "give --judge a question that yes or no answers");
+            }
+
+            var address = endpoint.Read(context, "gatoms sweep");
+            using var client = address is null ? null : new EndpointClient(address);
             var options = new SweepOptions
             {
                 Poles = parse.GetRequiredValue(poles),
@@ -68,6 +80,7 @@ internal static class SweepCommand
                 MaxPromptTokens = parse.GetValue(maxPromptTokens) ?? defaults.MaxPromptTokens,
                 Detectors = parse.GetValue(detector) ?? [],
                 DetectorFile = parse.GetValue(detectors),
+                Judge = question is null ? null : new() { Question = question.Trim(), Client = client, Model = endpoint.ModelOf(parse) },
                 Random = parse.GetValue(random) ?? defaults.Random,
                 Remove = parse.GetValue(remove),
                 Answers = !parse.GetValue(noAnswers),
@@ -91,12 +104,25 @@ internal static class SweepCommand
             {
                 foreach (var pole in report.Poles)
                 {
-                    Write(writer, pole, context.Host.Width);
+                    Write(writer, pole, report.Judge, context.Host.Width);
+                }
+
+                if (report.Judge is { } judged)
+                {
+                    Write(writer, judged);
                 }
 
                 writer.WriteLine($"p is McNemar's, corrected over the {Plain.Count(report.Tests)} steps on target; brackets are intervals of 95 %.");
                 writer.WriteLine($"answers, tables and figures: {to}");
             });
+            if (address is not null && report.Judge is { } judgement && judgement.Failed + judgement.NotRun > 0)
+            {
+                throw new LabelException(
+                    "GA5056",
+                    address.Endpoint.ToString(),
+                    $"gave no verdict, which is yes or no, on {Plain.Count(judgement.Failed)} of {Plain.Count(judgement.Yes + judgement.No + judgement.Failed + judgement.NotRun)} answers, and was not asked of {Plain.Count(judgement.NotRun)} after that ({Plain.Line(judgement.Problem ?? "no reason")}); the other verdicts are kept",
+                    "Run the same command again, it asks for the missing ones alone; or use another --judge-model, or a question that yes or no answers.");
+            }
         };
         return command.Finished();
     }
@@ -123,11 +149,12 @@ internal static class SweepCommand
         return [.. strengths];
     }
 
-    private static void Write(TextWriter writer, SweptPole pole, int? width)
+    private static void Write(TextWriter writer, SweptPole pole, JudgeReport? judge, int? width)
     {
         writer.WriteLine($"{pole.Pole}{(pole.Keywords is { Count: > 0 } words ? $" ({Plain.Line(string.Join(", ", words.Take(5)))})" : string.Empty)}");
         var contrast = pole.Contrasts.Count > 0 ? pole.Contrasts[0] : null;
-        writer.WriteLine(pole.Detector is null
+        writer.WriteLine(judge is not null ? $"judge{(judge.Model is { } model ? $" {Plain.Line(model)}" : string.Empty)}: {Plain.Line(judge.Question)}"
+            : pole.Detector is null
             ? $"no detector tells its documents from others{(contrast is null ? string.Empty : $": the best, {contrast.Detector}, sees {Plain.Percent(contrast.Own)} of them and {Plain.Percent(contrast.Others)} of others")}"
             : $"detector {Plain.Line(pole.Detector)}: {Plain.Line(pole.DetectorAbout ?? string.Empty)}; in the data, {Plain.Percent(contrast!.Own)} of its documents' answers and {Plain.Percent(contrast.Others)} of others'");
         writer.WriteLine($"questions: {Plain.Count(pole.Questions.OnTarget)} on target ({Plain.Count(pole.Questions.OnTargetHeldOut)} of documents that the atoms were not learnt from), {Plain.Count(pole.Questions.OffTarget)} off target");
@@ -171,12 +198,29 @@ internal static class SweepCommand
         writer.WriteLine();
     }
 
+    private static void Write(TextWriter writer, JudgeReport judge)
+    {
+        writer.WriteLine($"verdicts: {Plain.Count(judge.Yes)} yes, {Plain.Count(judge.No)} no, {Plain.Count(judge.Failed)} failed, {Plain.Count(judge.NotRun)} not run; {Plain.Count(judge.Requests)} requests, {Plain.Count(judge.InputTokens ?? 0)} tokens sent and {Plain.Count(judge.OutputTokens ?? 0)} received");
+        if (judge.WouldSend is { } preview)
+        {
+            writer.WriteLine($"Nothing was sent: there is no --endpoint. With one, {Plain.Count(preview.Requests)} answers would be judged in one request each, of {Plain.Count(preview.Characters)} characters in all. The first request:");
+            foreach (var message in preview.First)
+            {
+                writer.WriteLine();
+                writer.WriteLine($"{message.Role}:");
+                writer.WriteLine(Plain.Lines(message.Content));
+            }
+
+            writer.WriteLine();
+        }
+    }
+
     private static string Number(double? value) => value is { } number ? Plain.Short(number) : "-";
 
     private static string Rate(SweepRow? row) => row switch
     {
         null => "-",
-        { Rate: { } rate } => string.Create(CultureInfo.InvariantCulture, $"{100 * rate:0} % [{100 * row.Low:0}, {100 * row.High:0}]"),
+        { Rate: { } rate } => string.Create(CultureInfo.InvariantCulture, $"{100 * rate:0} % [{100 * row.Low:0}, {100 * row.High:0}]{(row.Failed > 0 ? $", {row.Failed} failed" : string.Empty)}"),
         { Status: SweepStatus.Failed } => "failed",
         _ => "not run",
     };

@@ -134,9 +134,9 @@ public sealed class EndpointClient : IChatClient
             return status switch
             {
                 401 or 403 => (null, null, new("GA5051", place, $"refused the request (status {Text(status)}): {Begin(text)}", "Name the environment variable that holds its key with --key-env.")),
-                429 => (null, wait, new("GA5052", place, $"is asked too often (status 429): {Begin(text)}", "Run the same command later: it goes on with the poles that have no label yet.")),
+                429 => (null, wait, new("GA5052", place, $"is asked too often (status 429): {Begin(text)}", "Run the same command later: it goes on with what is missing.")),
                 408 or >= 500 => (null, wait, new("GA5053", place, $"failed (status {Text(status)}): {Begin(text)}", "Look at the endpoint's log; run the same command again, it goes on.")),
-                _ => (null, null, new("GA5053", place, $"did not take the request (status {Text(status)}): {Begin(text)}", "Check --endpoint (it often ends in /v1) and --model.")),
+                _ => (null, null, new("GA5053", place, $"did not take the request (status {Text(status)}): {Begin(text)}", "Check --endpoint (it often ends in /v1) and the name of the model.")),
             };
         }
         catch (OperationCanceledException exception) when (!cancellationToken.IsCancellationRequested)

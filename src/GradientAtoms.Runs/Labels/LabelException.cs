@@ -1,6 +1,6 @@
 namespace GradientAtoms.Runs.Labels;
 
-/// <summary>An endpoint did not give labels: GA5050 to GA5059, see <c>docs/errors/labels.md</c>.</summary>
+/// <summary>An endpoint did not give labels or verdicts: GA5050 to GA5059, see <c>docs/errors/labels.md</c>.</summary>
 /// <param name="code">Such as <c>GA5050</c>.</param>
 /// <param name="location">The endpoint.</param>
 /// <param name="problem">What is wrong.</param>

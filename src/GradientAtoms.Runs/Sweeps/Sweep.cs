@@ -12,7 +12,7 @@ namespace GradientAtoms.Runs.Sweeps;
 
 /// <summary>
 /// What steps along poles do to answers, by strength: on-target and off-target questions apart, beside random directions of the
-/// same strength, judged by detectors. Every answer is kept when it is there, and none is asked for twice: a sweep that was
+/// same strength, judged by detectors, or by a chat model. Every answer is kept when it is there, and none is asked for twice: a sweep that was
 /// killed goes on. Results are written after each pole, what is still to come as not run.
 /// </summary>
 public sealed class Sweep
@@ -33,6 +33,7 @@ public sealed class Sweep
     private readonly string _folder;
     private readonly List<(Atom Atom, Pole Pole)> _poles;
     private readonly Dictionary<string, bool> _shown = new(StringComparer.Ordinal);
+    private SweepJudge? _judge;
     private NeutralSet? _neutral;
 
     private Sweep(RunSession session, SweepOptions options, IProgress<StageProgress>? progress, CancellationToken cancellationToken)
@@ -74,6 +75,7 @@ public sealed class Sweep
     {
         using var answers = new SweepJournal<SweepAnswer>(Path.Combine(_folder, SweepFiles.Answers), answer => answer.Key);
         using var losses = new SweepJournal<SweepLosses>(Path.Combine(_folder, SweepFiles.Losses), entry => entry.Key);
+        using var judge = _judge = _options.Judge is { } asked ? new(asked, _folder) : null;
         try
         {
             var work = _poles.Select(pole => new PoleWork(pole.Atom, pole.Pole, _questions.Of(pole.Atom, pole.Pole), Contrasts(pole.Atom, pole.Pole), PlannedArms(pole.Pole))).ToList();
@@ -81,8 +83,14 @@ public sealed class Sweep
             foreach (var pole in work)
             {
                 Do(pole, answers, losses);
-                report = Report(work, answers);
-                SweepFiles.Write(_folder, report, [.. work.SelectMany(item => item.Questions.Select(question => (item.Pole.Id, question)))]);
+                report = Write(work, answers);
+            }
+
+            // Only now: the answers of all poles and steps are shuffled among each other.
+            if (judge is not null)
+            {
+                judge.Ask(Judged(work, answers), _options.Seed, _progress, _cancellationToken);
+                report = Write(work, answers);
             }
 
             return report!;
@@ -91,6 +99,13 @@ public sealed class Sweep
         {
             _neutral?.Dispose();
         }
+    }
+
+    private SweepReport Write(List<PoleWork> work, SweepJournal<SweepAnswer> answers)
+    {
+        var report = Report(work, answers);
+        SweepFiles.Write(_folder, report, [.. work.SelectMany(item => item.Questions.Select(question => (item.Pole.Id, question)))]);
+        return report;
     }
 
     private void Do(PoleWork pole, SweepJournal<SweepAnswer> answers, SweepJournal<SweepLosses> losses)
@@ -274,7 +289,7 @@ public sealed class Sweep
 
     private SweepReport Report(List<PoleWork> work, SweepJournal<SweepAnswer> answers)
     {
-        SweepOutcome Outcome(PoleWork pole, SweepQuestion question, SweepArm arm, Detector detector)
+        SweepOutcome Outcome(PoleWork pole, SweepQuestion question, SweepArm arm, Behaviour behaviour)
         {
             if (pole.Failed.Contains(arm.Id))
             {
@@ -292,17 +307,12 @@ public sealed class Sweep
                 return SweepOutcome.Failed;
             }
 
-            if (!_shown.TryGetValue($"{detector.Name}\n{key}", out var shown))
-            {
-                _shown[$"{detector.Name}\n{key}"] = shown = detector.IsShownBy(answer.Text);
-            }
-
-            return shown ? SweepOutcome.Shown : SweepOutcome.NotShown;
+            return behaviour.Of(answer);
         }
 
-        SweepGrid Grid(PoleWork pole, Detector detector) => SweepGrid.Of([.. pole.Questions.Select(question => question.Question)], pole.Arms, (question, arm) => Outcome(pole, question, arm, detector));
-        var judged = work.Where(pole => DetectorOf(pole) is not null).ToList();
-        var grids = judged.Zip(SweepGrid.Correct([.. judged.Select(pole => Grid(pole, DetectorOf(pole)!))])).ToDictionary(pair => pair.First, pair => pair.Second);
+        SweepGrid Grid(PoleWork pole, Behaviour behaviour) => SweepGrid.Of([.. pole.Questions.Select(question => question.Question)], pole.Arms, (question, arm) => Outcome(pole, question, arm, behaviour));
+        var measured = work.Where(pole => BehaviourOf(pole) is not null).ToList();
+        var grids = measured.Zip(SweepGrid.Correct([.. measured.Select(pole => Grid(pole, BehaviourOf(pole)!))])).ToDictionary(pair => pair.First, pair => pair.Second);
         return new()
         {
             Run = _session.Folder.Manifest.ContentHash,
@@ -310,12 +320,13 @@ public sealed class Sweep
             Temperature = _options.Temperature,
             MaxNewTokens = _options.MaxNewTokens,
             Direction = _options.Mode,
+            Judge = _judge?.Report(Judged(work, answers), _options.Seed),
             Tests = grids.Values.Sum(grid => grid.Cells.Count(cell => cell is { Group: SweepGroup.OnTarget, Corrected: not null })),
             Poles = [.. work.Select(pole =>
             {
-                var detector = DetectorOf(pole);
+                var detector = BehaviourOf(pole);
                 var grid = grids.GetValueOrDefault(pole);
-                IEnumerable<SweepRow> Rows(Detector of) => Grid(pole, of).Cells.Select(cell => SweepRow.Of(pole.Pole.Id, of.Name, cell));
+                IEnumerable<SweepRow> Rows(Behaviour of) => Grid(pole, of).Cells.Select(cell => SweepRow.Of(pole.Pole.Id, of.Name, cell));
                 return new SweptPole
                 {
                     Pole = pole.Pole.Id,
@@ -332,8 +343,8 @@ public sealed class Sweep
                     Rows =
                     [
                         .. grid is null ? [] : grid.Cells.Select(cell => SweepRow.Of(pole.Pole.Id, detector!.Name, cell)),
-                        .. Rows(Detectors.Repeats),
-                        .. _detectors.Where(other => other.Name != detector?.Name).SelectMany(Rows),
+                        .. Rows(ByRule(Detectors.Repeats)),
+                        .. _detectors.Where(other => other.Name != detector?.Name).Select(ByRule).SelectMany(Rows),
                     ],
                     More = Chosen(pole, detector, grid?.More),
                     Less = Chosen(pole, detector, grid?.Less),
@@ -343,12 +354,32 @@ public sealed class Sweep
         };
     }
 
-    private static SweepChosen? Chosen(PoleWork pole, Detector? detector, SweepChoice? choice) => choice is null
+    private static SweepChosen? Chosen(PoleWork pole, Behaviour? detector, SweepChoice? choice) => choice is null
         ? null
         : new(choice.Arm.Kl, SweepRow.Of(pole.Pole.Id, detector!.Name, choice.ChosenBy), SweepRow.Of(pole.Pole.Id, detector.Name, choice.OnTarget), choice.OffTarget is { } off ? SweepRow.Of(pole.Pole.Id, detector.Name, off) : null);
 
-    // One that was asked for is taken as it is; of the built-in ones the best must tell something.
-    private Detector? DetectorOf(PoleWork pole) => pole.Contrasts is [var best, ..] && (_detectors.Count > 0 || best.Difference >= LeastContrast) ? best.Detector : null;
+    // The judge where there is one. A rule that was asked for is taken as it is; of the built-in ones the best must tell something.
+    private Behaviour? BehaviourOf(PoleWork pole) =>
+        _judge is { } judge ? new(judge.Name, judge.About, judge.OutcomeOf)
+        : pole.Contrasts is [var best, ..] && (_detectors.Count > 0 || best.Difference >= LeastContrast) ? ByRule(best.Detector)
+        : null;
+
+    private Behaviour ByRule(Detector detector) => new(detector.Name, detector.About, answer =>
+    {
+        if (!_shown.TryGetValue($"{detector.Name}\n{answer.Key}", out var shown))
+        {
+            _shown[$"{detector.Name}\n{answer.Key}"] = shown = detector.IsShownBy(answer.Text);
+        }
+
+        return shown ? SweepOutcome.Shown : SweepOutcome.NotShown;
+    });
+
+    // Each answer once, whatever poles it counts for; an empty one has failed already.
+    private List<JudgedAnswer> Judged(List<PoleWork> work, SweepJournal<SweepAnswer> answers) =>
+        [.. work.SelectMany(pole => pole.Fingerprints.Where(arm => !pole.Failed.Contains(arm.Key)).SelectMany(arm => pole.Questions.Select(question => (question.Prompt, Answer: answers.Find(Key(arm.Value, question))))))
+            .Where(entry => entry.Answer is { Text.Length: > 0 })
+            .DistinctBy(entry => entry.Answer!.Key, StringComparer.Ordinal)
+            .Select(entry => new JudgedAnswer(entry.Answer!.Key, entry.Prompt, entry.Answer.Text))];
 
     private static List<(Atom Atom, Pole Pole)> PolesOf(RunSession session, SweepOptions options) =>
         [.. options.Poles.SelectMany(id => Find(session, id)).DistinctBy(found => found.Pole.Id, StringComparer.Ordinal)];
@@ -371,6 +402,9 @@ public sealed class Sweep
             throw new RunFolderException("GA2615", file, $"cannot be read ({error.Message})", "Give the detectors' JSON file.", error);
         }
     }
+
+    /// <summary>What tells whether an answer shows a behaviour: a detector's rule, or the judge.</summary>
+    private sealed record Behaviour(string Name, string About, Func<SweepAnswer, SweepOutcome> Of);
 
     /// <summary>A pole under way.</summary>
     private sealed class PoleWork(Atom atom, Pole pole, IReadOnlyList<AskedQuestion> questions, IReadOnlyList<DetectorContrast> contrasts, IReadOnlyList<SweepArm> arms)

@@ -10,6 +10,7 @@ internal static class SweepFiles
 {
     public const string Folder = "sweep";
     public const string Answers = "answers.jsonl";
+    public const string Verdicts = "verdicts.jsonl";
     public const string Losses = "losses.jsonl";
     public const string Report = "sweep.json";
     public const string Table = "sweep.csv";

@@ -29,6 +29,9 @@ public sealed record SweepOptions
     /// <summary>A JSON file of detectors of one's own; null: none.</summary>
     public string? DetectorFile { get; init; }
 
+    /// <summary>A chat model that is asked a question of every answer; it comes before the detectors, which are counted beside it. Null: none.</summary>
+    public JudgeOptions? Judge { get; init; }
+
     /// <summary>Random directions, as controls: each is taken as far as the step of more came to move neutral documents, at each strength.</summary>
     public int Random { get; init; } = 1;
 

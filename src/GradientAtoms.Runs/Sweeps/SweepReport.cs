@@ -30,6 +30,9 @@ public sealed record SweepReport
     /// <summary>Tests that <see cref="SweepRow.PCorrected"/> is corrected for, on-target ones; off-target ones are a family of their own.</summary>
     public int Tests { get; init; }
 
+    /// <summary>The judge that answers are judged by; null without one.</summary>
+    public JudgeReport? Judge { get; init; }
+
     /// <summary>The poles, in the order asked for.</summary>
     public required IReadOnlyList<SweptPole> Poles { get; init; }
 }
@@ -43,10 +46,10 @@ public sealed record SweptPole
     /// <summary>Words of its documents.</summary>
     public IReadOnlyList<string>? Keywords { get; init; }
 
-    /// <summary>The detector that its answers are judged by; null where none tells its documents from others.</summary>
+    /// <summary>The detector that its answers are judged by, <c>judge:QUESTION</c> of a judge; null where none tells its documents from others.</summary>
     public string? Detector { get; init; }
 
-    /// <summary>The detector's rule.</summary>
+    /// <summary>The detector's rule, or the judge's question.</summary>
     public string? DetectorAbout { get; init; }
 
     /// <summary>How well detectors tell the pole's documents from all others, the best first; by them the detector was chosen, before any answer was read.</summary>
@@ -148,10 +151,10 @@ public sealed record SweepRow
     /// <summary>Answers.</summary>
     public required int Answers { get; init; }
 
-    /// <summary>Questions asked in vain, or answered with nothing.</summary>
+    /// <summary>Questions asked in vain, or answered with nothing, and answers that a judge gave no verdict on.</summary>
     public required int Failed { get; init; }
 
-    /// <summary>Questions not asked.</summary>
+    /// <summary>Questions not asked, and answers that a judge was not asked of.</summary>
     public required int NotRun { get; init; }
 
     /// <summary>Answers that show it.</summary>

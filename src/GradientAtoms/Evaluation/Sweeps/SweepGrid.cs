@@ -53,10 +53,10 @@ public sealed record SweepArm(string Id, SweepArmKind Kind, double Kl);
 /// <summary>What became of a question.</summary>
 public enum SweepOutcome
 {
-    /// <summary>It was not asked.</summary>
+    /// <summary>It was not asked, or a judge not of its answer.</summary>
     NotRun,
 
-    /// <summary>It was asked and there is no answer, or an empty one.</summary>
+    /// <summary>It was asked and there is no answer, an empty one, or one that a judge gave no verdict on.</summary>
     Failed,
 
     /// <summary>The answer does not show the behaviour.</summary>
