@@ -42,7 +42,7 @@ internal static class SpacesCommand
             };
             using var gram = GramPass.Compute(session.Rows, session.Layout, whitening);
             var learning = session.Texts.Select(text => learnAll || !text.HeldOut).ToArray();
-            using var coordinates = GramCoordinates.Fit(gram.Whitened, learning, center);
+            using var coordinates = GramCoordinates.Fit(gram, learning, center);
             foreach (var seed in seeds)
             {
                 using var inner = NewDisposeScope();

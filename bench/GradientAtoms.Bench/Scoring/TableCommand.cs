@@ -107,7 +107,7 @@ internal static class TableCommand
         Tensor Gram(Whitening whitening)
         {
             using var own = whitening;
-            return GramPass.Compute(session.Rows, session.Layout, whitening).Whitened;
+            return GramPass.Compute(session.Rows, session.Layout, whitening);
         }
 
         Tensor Unit(Tensor rows)

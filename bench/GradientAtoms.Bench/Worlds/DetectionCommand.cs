@@ -73,7 +73,7 @@ internal static class DetectionCommand
         {
             using var scope = NewDisposeScope();
             using var gram = GramPass.Compute(session.Rows, session.Layout, whitening);
-            using var coordinates = GramCoordinates.Fit(gram.Whitened, [.. tasks.Select(_ => true)], center);
+            using var coordinates = GramCoordinates.Fit(gram, [.. tasks.Select(_ => true)], center);
             Score(method, Learn(coordinates.Rows));
             whitening.Dispose();
         }

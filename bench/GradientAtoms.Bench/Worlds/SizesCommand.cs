@@ -41,7 +41,7 @@ internal static class SizesCommand
         var labels = ScoringFiles.Labels(Path.Combine(run, Demo.Play.WorldStage.Labels), int.MaxValue).ToDictionary(row => row.Id, row => row.Task, StringComparer.Ordinal);
         using var whitening = Whitening.Ekfac(session.Eigenvalues, damping);
         using var gram = GramPass.Compute(session.Rows, session.Layout, whitening);
-        using var coordinates = GramCoordinates.Fit(gram.Whitened, [.. session.Texts.Select(_ => true)], center: true);
+        using var coordinates = GramCoordinates.Fit(gram, [.. session.Texts.Select(_ => true)], center: true);
         return (coordinates.Rows.clone().DetachFromDisposeScope(), [.. session.Texts.Select(text => labels[text.Id])]);
     }
 }

@@ -127,12 +127,7 @@ public sealed class SafetensorsFile : IDisposable
     /// <exception cref="ArgumentOutOfRangeException">The block lies outside of the matrix.</exception>
     public Tensor ReadRows(string name, long firstRow, long rowCount, long firstColumn = 0, long? columnCount = null)
     {
-        var entry = Entry(name);
-        if (entry.Shape.Count != 2 || entry.StoredType != "F32")
-        {
-            throw new CheckpointException("GA2304", Path, $"{name} is {entry.StoredType} {SafetensorsHeader.Spell(entry.Shape)}, rows are read from float32 matrices", "Read it as a whole.");
-        }
-
+        var entry = RowsEntry(name);
         var (rows, width) = (entry.Shape[0], entry.Shape[1]);
         var columns = columnCount ?? width - firstColumn;
         ArgumentOutOfRangeException.ThrowIfNegative(firstRow);
@@ -158,8 +153,37 @@ public sealed class SafetensorsFile : IDisposable
         return result;
     }
 
+    /// <summary>Reads a range of columns of a float32 matrix, each row straight to its place.</summary>
+    /// <param name="name">A float32 tensor <c>[n, d]</c>.</param>
+    /// <param name="firstColumn">From 0.</param>
+    /// <param name="destination"><c>[N, columns]</c>, float32, contiguous, on the CPU, of less than 2 GiB.</param>
+    /// <param name="places"><c>[n]</c>: the row of the destination that each row goes to.</param>
+    /// <exception cref="ArgumentOutOfRangeException">The range lies outside of the matrix, or a place outside of the destination.</exception>
+    public void ReadColumns(string name, long firstColumn, Tensor destination, ReadOnlySpan<long> places)
+    {
+        var entry = RowsEntry(name);
+        var (width, columns) = (entry.Shape[1], destination.shape[1]);
+        ArgumentOutOfRangeException.ThrowIfNegative(firstColumn);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(firstColumn, width - columns);
+        ArgumentOutOfRangeException.ThrowIfNotEqual(places.Length, entry.Shape[0], nameof(places));
+        var bytes = destination.bytes;
+        var length = (int)columns * sizeof(float);
+        for (var row = 0; row < places.Length; row++)
+        {
+            TensorBytes.Fill(_handle, Path, entry.Offset + (((row * width) + firstColumn) * sizeof(float)), bytes.Slice((int)(places[row] * length), length));
+        }
+    }
+
     /// <inheritdoc/>
     public void Dispose() => _handle.Dispose();
+
+    private SafetensorsEntry RowsEntry(string name)
+    {
+        var entry = Entry(name);
+        return entry.Shape.Count == 2 && entry.StoredType == "F32"
+            ? entry
+            : throw new CheckpointException("GA2304", Path, $"{name} is {entry.StoredType} {SafetensorsHeader.Spell(entry.Shape)}, rows are read from float32 matrices", "Read it as a whole.");
+    }
 
     private static byte[] ReadHeader(string path, SafeFileHandle handle)
     {

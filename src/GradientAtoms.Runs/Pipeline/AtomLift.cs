@@ -59,16 +59,19 @@ internal static class AtomLift
         var energies = (int)(count + (2 * sampled.shape[0]));
         var documents = coordinates.Rows.index_select(0, sampled);
         var residuals = documents - shares.Refit!.ToDense().index_select(0, sampled).matmul(atoms);
-        var controls = Controls(context.Folder, coordinates, count);
-        var weights = cat([coordinates.DocumentWeights(cat([atoms, documents, residuals], 0)), controls], 0); // [K + 2 sampled + controls, N]
+        var inverse = coordinates.Norms.reciprocal(); // [N]
+        var mean = inverse.unsqueeze(0) / coordinates.Norms.shape[0]; // of the unit rows
+        var weights = cat([coordinates.DocumentWeights(cat([atoms, documents, residuals], 0)), mean], 0); // [K + 2 sampled + 1, N]
+        var drawn = Drawn(context.Folder, count);
         var start = StartingPoint.Of(context.Folder, model, adapter);
         var places = new NetworkPlaces(layout, model.Loaded.Model.LinearModules);
         var tally = new PlaceTally(places, count);
-        var directions = count + (int)controls.shape[0];
+        var directions = count + (int)drawn.shape[0] + 1;
         using var change = start is null ? null : new WeightChange(whitening, bases.Rotate(start.Change.unsqueeze(0))[0], directions);
         var products = zeros([rows.RowCount], dtype: ScalarType.Float64);
         using var file = LiftedFile.Create(path, layout, weights.narrow(0, 0, count));
         var byMap = new List<double[]>();
+        Tensor? controls = null; // the drawn documents' unit rows, of the map that goes by
         RowCombination.Stream(
             rows,
             layout,
@@ -79,9 +82,19 @@ internal static class AtomLift
                 byMap.Add(white.square().sum(1, type: ScalarType.Float64).data<double>().ToArray());
                 tally.AddEnergy(map, bases, white.narrow(0, 0, count));
                 LiftedFile.Append(file, map, bases, whitening, white.narrow(0, 0, count));
-                change?.Add(map, cat([part.narrow(0, 0, count), part.narrow(0, energies, directions - count)], 0));
+                if (change is not null)
+                {
+                    using var own = controls!;
+                    change.Add(map, cat([part.narrow(0, 0, count), own, part.narrow(0, energies, 1)], 0));
+                    controls = null;
+                }
             },
-            change is null ? null : tile => products.add_(change.Products(tile)),
+            change is null ? null : tile =>
+            {
+                products.add_(change.Products(tile));
+                controls ??= empty([drawn.shape[0], tile.Map.Size], ScalarType.Float32).DetachFromDisposeScope();
+                controls.narrow(1, tile.First, tile.Rows.shape[1]).copy_(tile.Rows.index_select(0, drawn) * inverse.index_select(0, drawn).unsqueeze(1));
+            },
             context.Progress,
             context.CancellationToken);
 
@@ -131,13 +144,10 @@ internal static class AtomLift
         return tensor([.. Enumerable.Range(0, count).Select(place => (long)place * documents / count)], dtype: ScalarType.Int64);
     }
 
-    // As many documents as atoms, drawn by their ids, and the mean of all: unit rows, [n + 1, N].
-    private static Tensor Controls(RunFolder run, GramCoordinates coordinates, int count)
+    // As many documents as atoms, by their ids.
+    private static Tensor Drawn(RunFolder run, int count)
     {
-        using var scope = NewDisposeScope();
         var ids = DocumentsStage.ReadTexts(run).Select((text, index) => (text.Id, Index: index));
-        var drawn = ids.OrderBy(text => RandomStream.Seed(0, $"weights/{text.Id}")).Take(count).Select(text => (long)text.Index).ToArray();
-        var inverse = coordinates.Norms.reciprocal(); // [N]
-        return cat([diag(inverse).index_select(0, tensor(drawn, dtype: ScalarType.Int64)), inverse.unsqueeze(0) / coordinates.Norms.shape[0]], 0).MoveToOuterDisposeScope();
+        return tensor(ids.OrderBy(text => RandomStream.Seed(0, $"weights/{text.Id}")).Take(count).Select(text => (long)text.Index).ToArray(), dtype: ScalarType.Int64);
     }
 }

@@ -77,15 +77,15 @@ internal static class CoordinatesStage
     private static void FromRows(StageContext context, ParameterLayout layout, Whitening whitening, IReadOnlyList<bool> learning, AuditOptions options)
     {
         using var rows = RunReader.OpenRows(context.Folder);
-        using var gram = GramPass.Compute(rows, layout, whitening, context.Progress, context.CancellationToken);
-        using var coordinates = GramCoordinates.Fit(gram.Whitened, learning, options.Center);
+        using var whitened = GramPass.Compute(rows, layout, whitening, context.Progress, context.CancellationToken);
+        using var coordinates = GramCoordinates.Fit(whitened, learning, options.Center);
         using var scope = NewDisposeScope();
         Write(context, coordinates.Norms, Residuals(context, coordinates.Rows, learning, options),
         [
             ("weights_of_directions", coordinates.WeightsOfDirections!),
-            ("gram_whitened", gram.Whitened.to(ScalarType.Float32)),
+            ("gram_whitened", whitened.to(ScalarType.Float32)),
         ]);
-        Describe(context, layout, whitening, coordinates.Rows.shape[1], coordinates.MeanNorm, gram.Ledger);
+        Describe(context, layout, whitening, coordinates.Rows.shape[1], coordinates.MeanNorm, Ledger(context.Folder, layout, whitening, rows.RowCount));
     }
 
     // The sketches are whitened already. Cosines are read from them when they are asked for, so no products are kept.
@@ -121,16 +121,10 @@ internal static class CoordinatesStage
     }
 
     // A sketch is of every coordinate, so it drops the energy of none; its price is the error of each cosine.
-    private static List<LedgerLine> Ledger(RunFolder run, ParameterLayout layout, Whitening whitening, int documents)
+    private static IReadOnlyList<LedgerLine> Ledger(RunFolder run, ParameterLayout layout, Whitening whitening, int documents)
     {
-        using var scope = NewDisposeScope();
-        var raw = CurvatureFile.ReadEigenvalues(run.Need(RunFiles.Curvature), layout) * documents; // Σ over documents of the squared coordinate, [d]
-        var whitened = raw * whitening.Scale.square();
-        return [.. layout.Maps.Select(map =>
-        {
-            var energy = raw.narrow(0, map.Offset, map.Size).sum().item<double>();
-            return new LedgerLine(map.Name, energy, energy, whitened.narrow(0, map.Offset, map.Size).sum().item<double>());
-        })];
+        using var eigenvalues = CurvatureFile.ReadEigenvalues(run.Need(RunFiles.Curvature), layout);
+        return EnergyLedger.Of(eigenvalues, documents, layout, whitening);
     }
 
     // What was not there before counts only where it is used: runs of earlier versions stay as they are.

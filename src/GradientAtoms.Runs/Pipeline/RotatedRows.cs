@@ -11,6 +11,7 @@ public sealed class RotatedRows : IRowSource, IDisposable
     private readonly SafetensorsFile[] _shards;
     private readonly (int Shard, int Row)[] _places; // by document
     private readonly long[] _order; // row of the stacked shards → document
+    private readonly int[] _starts; // by shard, its first row of the stacked ones; then their number
 
     /// <summary>Opens the shards.</summary>
     /// <param name="paths">Of every shard.</param>
@@ -29,6 +30,7 @@ public sealed class RotatedRows : IRowSource, IDisposable
 
         _order = [.. documents];
         _places = new (int, int)[documents.Count];
+        _starts = new int[_shards.Length + 1];
         var seen = new bool[documents.Count];
         var next = 0;
         for (var shard = 0; shard < _shards.Length; shard++)
@@ -45,6 +47,8 @@ public sealed class RotatedRows : IRowSource, IDisposable
                 seen[document] = true;
                 _places[document] = (shard, row);
             }
+
+            _starts[shard + 1] = next;
         }
 
         ColumnCount = _shards.Length == 0 ? 0 : _shards[0].Entry(tensorName).Shape[1];
@@ -62,19 +66,10 @@ public sealed class RotatedRows : IRowSource, IDisposable
     /// <inheritdoc/>
     public Tensor ReadColumns(long first, long count)
     {
-        using var scope = NewDisposeScope();
         var columns = empty([RowCount, count], dtype: ScalarType.Float32);
-        var next = 0;
-        foreach (var shard in _shards)
-        {
-            // A shard at a time, so that the columns are in memory once.
-            using var own = NewDisposeScope();
-            var part = shard.ReadRows(TensorName, 0, shard.Entry(TensorName).Shape[0], first, count);
-            columns.index_copy_(0, tensor(_order.AsSpan(next, (int)part.shape[0]).ToArray(), dtype: ScalarType.Int64), part);
-            next += (int)part.shape[0];
-        }
-
-        return columns.MoveToOuterDisposeScope();
+        Parallel.For(0, _shards.Length, new ParallelOptions { MaxDegreeOfParallelism = get_num_threads() }, index =>
+            _shards[index].ReadColumns(TensorName, first, columns, _order.AsSpan(_starts[index].._starts[index + 1])));
+        return columns;
     }
 
     /// <inheritdoc/>

@@ -227,7 +227,7 @@ public static class Planner
 
             // The Gram matrix of the whitened rows, half of it; eigenvectors in float64; and the coordinates.
             var gram = (1.0 * documents * (documents + GramPass.BlockRows) * parameters / speeds.MatrixFlops) + (CoordinateEigenFlops * documents * documents * documents / speeds.MatrixFlops);
-            stages.Add(new(Pipeline.CoordinatesStage.Name, gram + Disk(documents, rowSize), RuntimeBytes + (documents * documents * 8 * 5) + (2 * tile)));
+            stages.Add(new(Pipeline.CoordinatesStage.Name, gram + Disk(documents, rowSize), RuntimeBytes + (documents * documents * 8 * 5) + tile));
         }
 
         double Learner(long size) => (CodesSeconds * documents) + (LearnerFlops * documents * dictionarySize * size / speeds.MatrixFlops);

@@ -59,17 +59,20 @@ public sealed class GramCoordinates : IDisposable
             products.sub_(withMean.unsqueeze(0)).sub_(withMean.unsqueeze(1)).add_(meanSquared);
         }
 
-        var (values, vectors) = linalg.eigh(products.add_(products.t().clone()).div_(2)); // ascending
-        var kept = values.gt(values[-1] * RankTolerance).nonzero().flatten().flip(0); // largest first
-        var scales = values.index_select(0, kept).sqrt(); // [k]
-        var basis = vectors.index_select(1, kept); // U [N, k]
-        var weights = basis / scales; // U Σ⁻¹, and Tᵀ of it: what the mean takes from each document, and unit rows
+        var (values, vectors) = linalg.eigh(products); // ascending; reads what lies below the diagonal
+        products.Dispose(); // [N, N] in float64: no more of them at a time than need be
+        var kept = values.gt(values[-1] * RankTolerance).sum().item<long>();
+        var scales = values.narrow(0, count - kept, kept).flip(0).sqrt(); // [k], largest first
+        var basis = vectors.narrow(1, count - kept, kept).flip(1); // U [N, k]
+        vectors.Dispose();
+        var coordinates = basis.mul(scales).to(ScalarType.Float32); // X = U Σ
+        var weights = basis.div_(scales); // U Σ⁻¹, and Tᵀ of it: what the mean takes from each document, and unit rows
         if (center)
         {
             weights.sub_(mean.unsqueeze(1) * weights.sum(0, keepdim: true));
         }
 
-        return new((basis * scales).to(ScalarType.Float32), weights.mul_(inverse.unsqueeze(1)), norms, Math.Sqrt(Math.Max(0, meanSquared)));
+        return new(coordinates, weights.mul_(inverse.unsqueeze(1)), norms, Math.Sqrt(Math.Max(0, meanSquared)));
     }
 
     /// <summary>

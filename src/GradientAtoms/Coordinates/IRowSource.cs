@@ -41,7 +41,7 @@ public sealed record RowsInMemory(Tensor Rows) : IRowSource
     public long ColumnCount => Rows.shape[1];
 
     /// <inheritdoc/>
-    public Tensor ReadColumns(long first, long count) => Rows.narrow(1, first, count).contiguous();
+    public Tensor ReadColumns(long first, long count) => Rows.narrow(1, first, count).clone();
 
     /// <inheritdoc/>
     public Tensor ReadRows(IReadOnlyList<int> documents)

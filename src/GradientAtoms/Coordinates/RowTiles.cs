@@ -6,14 +6,14 @@ namespace GradientAtoms.Coordinates;
 /// <summary>A range of columns of all rows, within one tracked map.</summary>
 /// <param name="Map">The map.</param>
 /// <param name="First">The first column, counted from the map's own.</param>
-/// <param name="Rows"><c>[N, c]</c>, float32; lives until the next tile.</param>
+/// <param name="Rows"><c>[N, c]</c>, float32; lives until the next tile, and may be changed.</param>
 public sealed record RowTile(TrackedMap Map, long First, Tensor Rows)
 {
     private const long MostColumns = 16_384;
     private const long LeastColumns = 1024;
-    private const long Numbers = 64L << 20;
+    private const long Numbers = 32L << 20;
 
-    /// <summary>Columns of a tile, where its map has as many: 16,384, or as many as take 256 MiB.</summary>
+    /// <summary>Columns of a tile, where its map has as many: 16,384, or as many as take 128 MiB.</summary>
     /// <param name="rows">Rows, N.</param>
     public static long ColumnsOf(long rows) => Math.Clamp(Numbers / Math.Max(1, rows), LeastColumns, MostColumns);
 
@@ -25,7 +25,6 @@ public sealed record RowTile(TrackedMap Map, long First, Tensor Rows)
 /// <summary>The rows once through, columns by columns and map by map: no more of them is in memory than a tile.</summary>
 internal static class RowTiles
 {
-
     /// <summary>Hands out every tile.</summary>
     /// <param name="rows">Rotated gradients.</param>
     /// <param name="layout">The tracked maps.</param>

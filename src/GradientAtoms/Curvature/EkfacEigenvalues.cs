@@ -8,6 +8,8 @@ namespace GradientAtoms.Curvature;
 /// </summary>
 public sealed class EkfacEigenvalues : IDisposable
 {
+    private const long PartEntries = 1 << 20;
+
     /// <summary>Starts from nothing.</summary>
     /// <param name="size">Parameters, d.</param>
     public EkfacEigenvalues(long size)
@@ -34,8 +36,15 @@ public sealed class EkfacEigenvalues : IDisposable
     /// <param name="rotated"><c>[n, d]</c>, in the eigenbases.</param>
     public void Add(Tensor rotated)
     {
-        using var scope = NewDisposeScope();
-        Squares.add_(rotated.square().sum(0, type: ScalarType.Float64));
+        // Sums in float64 take a copy of what is summed: a part of the columns at a time.
+        var columns = Math.Max(1, PartEntries / Math.Max(1, rotated.shape[0]));
+        for (var first = 0L; first < rotated.shape[1]; first += columns)
+        {
+            using var scope = NewDisposeScope();
+            var count = Math.Min(columns, rotated.shape[1] - first);
+            Squares.narrow(0, first, count).add_(rotated.narrow(1, first, count).square().sum(0, type: ScalarType.Float64));
+        }
+
         DocumentCount += rotated.shape[0];
     }
 

@@ -19,7 +19,7 @@ public class GramCoordinatesTests
         using var scope = NewDisposeScope();
         var (rows, whitening) = Sample();
         using var gram = GramPass.Compute(new RowsInMemory(rows), Layout, whitening);
-        using var coordinates = GramCoordinates.Fit(gram.Whitened, Learning(9), center);
+        using var coordinates = GramCoordinates.Fit(gram, Learning(9), center);
         var unit = Unit(rows, whitening, center);
         AssertTensor.Close(unit.matmul(unit.t()), coordinates.Rows.matmul(coordinates.Rows.t()), relativeToMax: 1e-5);
     }
@@ -32,7 +32,7 @@ public class GramCoordinatesTests
         using var scope = NewDisposeScope();
         var (rows, whitening) = Sample();
         using var gram = GramPass.Compute(new RowsInMemory(rows), Layout, whitening);
-        using var coordinates = GramCoordinates.Fit(gram.Whitened, Learning(9), center);
+        using var coordinates = GramCoordinates.Fit(gram, Learning(9), center);
         var direction = randn(1, coordinates.Rows.shape[1]);
         var lifted = RowCombination.Sum(new RowsInMemory(rows), Layout, coordinates.DocumentWeights(direction)) * whitening.Scale; // [1, d]
         var unit = Unit(rows, whitening, center);
@@ -48,8 +48,8 @@ public class GramCoordinatesTests
         using var scope = NewDisposeScope();
         var (rows, whitening) = Sample();
         using var gram = GramPass.Compute(new RowsInMemory(rows), Layout, whitening);
-        using var coordinates = GramCoordinates.Fit(gram.Whitened, Learning(9), center);
-        var encoded = coordinates.Encode(gram.Whitened.narrow(0, 3, 2), coordinates.Norms.narrow(0, 3, 2), gram.Whitened, Learning(9), center);
+        using var coordinates = GramCoordinates.Fit(gram, Learning(9), center);
+        var encoded = coordinates.Encode(gram.narrow(0, 3, 2), coordinates.Norms.narrow(0, 3, 2), gram, Learning(9), center);
         AssertTensor.Close(coordinates.Rows.narrow(0, 3, 2), encoded, relativeToMax: 1e-4);
     }
 
@@ -71,11 +71,12 @@ public class GramCoordinatesTests
         var (rows, _) = Sample();
         using var whitening = Whitening.Reference(Layout, arange(1, 28, dtype: ScalarType.Float64), keptPerMap: 4);
         using var gram = GramPass.Compute(new RowsInMemory(rows), Layout, whitening);
+        var ledger = EnergyLedger.Of(rows.square().mean([0L], type: ScalarType.Float64), 9, Layout, whitening);
         Assert.Equal(8, whitening.KeptCount);
-        Assert.Equal(rows.square().sum().item<float>(), gram.Ledger.Sum(line => line.RawEnergy), 1e-3);
-        Assert.Equal(gram.Whitened.diagonal().sum().item<double>(), gram.Ledger.Sum(line => line.WhitenedEnergy), 1e-6);
+        Assert.Equal(rows.square().sum().item<float>(), ledger.Sum(line => line.RawEnergy), 1e-3);
+        Assert.Equal(gram.diagonal().sum().item<double>(), ledger.Sum(line => line.WhitenedEnergy), 1e-6);
         var kept = rows.index_select(1, tensor(new long[] { 11, 12, 13, 14, 23, 24, 25, 26 }));
-        Assert.Equal(kept.square().sum().item<float>(), gram.Ledger.Sum(line => line.RawKept), 1e-3);
+        Assert.Equal(kept.square().sum().item<float>(), ledger.Sum(line => line.RawKept), 1e-3);
     }
 
     [Fact]

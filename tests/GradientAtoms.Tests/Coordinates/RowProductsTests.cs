@@ -34,10 +34,8 @@ public class RowProductsTests
         using var gram = GramPass.Compute(new RowsInMemory(rows), Layout, whitening);
         var whitened = (rows * whitening.Scale).to(ScalarType.Float64);
 
-        AssertTensor.Close(gram.Whitened, RowProducts.Compute(new RowsInMemory(rows), Layout, whitening, rows * whitening.Scale), relativeToMax: 1e-6);
-        AssertTensor.Close(whitened.matmul(whitened.t()), gram.Whitened, relativeToMax: 1e-5);
-        Assert.Equal(rows.narrow(1, 0, 20_000).square().sum().item<float>(), gram.Ledger[0].RawEnergy, 1e-1);
-        Assert.Equal(rows.narrow(1, 20_000, 140).square().sum().item<float>(), gram.Ledger[1].RawEnergy, 1e-2);
+        AssertTensor.Close(gram, RowProducts.Compute(new RowsInMemory(rows), Layout, whitening, rows * whitening.Scale), relativeToMax: 1e-6);
+        AssertTensor.Close(whitened.matmul(whitened.t()), gram, relativeToMax: 1e-5);
     }
 
     [Fact]

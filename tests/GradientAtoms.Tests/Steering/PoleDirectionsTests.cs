@@ -42,7 +42,7 @@ public sealed class PoleDirectionsTests : IDisposable
         _eigenvalues = squares.Values();
         _whitening = Whitening.Ekfac(_eigenvalues, 0.01);
         using var gram = GramPass.Compute(_rows, _layout, _whitening);
-        _coordinates = GramCoordinates.Fit(gram.Whitened, [.. all.Select(_ => true)], center: true);
+        _coordinates = GramCoordinates.Fit(gram, [.. all.Select(_ => true)], center: true);
         _dictionary = DictionaryLearner.Learn(_coordinates.Rows, new() { AtomCount = 3, TargetNonzeros = 1.5, Seed = 1 });
     }
 
